@@ -1,0 +1,1 @@
+"""Executing, checking and rendering the chapters. Nothing in this room imports torch."""

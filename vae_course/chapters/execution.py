@@ -1,0 +1,164 @@
+"""Executing one chapter with papermill: whole or not at all, failures by name and cell."""
+
+import json
+import tempfile
+import time
+import traceback
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from vae_course.chapters import machine
+from vae_course.chapters.files import numbered_cells, read_notebook, text_of, write_whole
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a worker needs, here or on another machine, to execute one chapter."""
+
+    name: str
+    source: Path
+    target: Path
+    key: str
+    parameters: dict[str, Any]
+    cell_timeout: int
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a chapter failed: `cell` counts the master's cells from 1; None before the first."""
+
+    message: str
+    cell: int | None = None
+    excerpt: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one chapter: wall seconds and the kernel's peak resident memory in MB."""
+
+    chapter: str
+    executed: bool
+    seconds: float | None = None
+    peak_memory_mb: float | None = None
+    failure: Failure | None = None
+
+
+def failed_copy(target: Path) -> Path:
+    """Where the partly executed notebook of a failed chapter is kept."""
+    return target.with_name(f"{target.stem}.failed.ipynb")
+
+
+def execute(job: Job) -> Outcome:
+    """Execute one chapter; only a complete one gets to `job.target`, and in one step.
+
+    A failed one is kept as `NN_slug.failed.ipynb` beside it, and an earlier good one stays.
+    """
+    from vae_course.chapters.kernel import kernel_class
+
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    failed_copy(job.target).unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=job.target.parent, prefix=".run-", ignore_cleanup_errors=True
+    ) as scratch:
+        partial = Path(scratch) / "partial.ipynb"
+        folder = Path(scratch) / "cwd"
+        folder.mkdir()
+        kernel = kernel_class(folder=folder, threads=job.threads)
+        start = time.perf_counter()
+        failure = _run_papermill(job, kernel=kernel, partial=partial)
+        seconds = time.perf_counter() - start
+        outcome = Outcome(
+            chapter=job.name,
+            executed=True,
+            seconds=round(seconds, 1),
+            peak_memory_mb=kernel.peak_memory_mb and round(kernel.peak_memory_mb),
+            failure=failure,
+        )
+        if failure is None:
+            _publish(job, partial=partial, outcome=outcome)
+        elif partial.exists():
+            write_whole(failed_copy(job.target), partial.read_text(encoding="utf-8"))
+        return outcome
+
+
+def _run_papermill(job: Job, *, kernel: type, partial: Path) -> Failure | None:
+    import papermill
+
+    try:
+        papermill.execute_notebook(
+            str(job.source).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
+            str(partial).replace("{", "{{").replace("}", "}}"),
+            job.parameters,
+            kernel_name="python3",
+            language="python",
+            progress_bar=False,
+            kernel_manager_class=kernel,
+            shutdown_kernel="immediate",
+            execution_timeout=job.cell_timeout,
+        )
+    except Exception as error:  # whatever it is, the other chapters run on and this one is named
+        return _failure(error, job=job, partial=partial)
+    finally:
+        _close_event_loop()
+    return None
+
+
+def _close_event_loop() -> None:
+    """Close the event loop that nbclient made for this thread and would leave open."""
+    from jupyter_core.utils import ensure_event_loop
+
+    if not (loop := ensure_event_loop()).is_running():
+        loop.close()
+
+
+def _failure(error: Exception, *, job: Job, partial: Path) -> Failure:
+    """Describe an error by the cell that was running, which is the last one that started."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    cell, excerpt = _last_started(partial) if partial.exists() else (None, "")
+    match error:
+        case PapermillExecutionError():
+            message = f"{error.ename}: {error.evalue}"
+            trace = "\n".join(error.traceback)
+        case CellTimeoutError():
+            message = f"ran longer than the {job.cell_timeout} s of --cell-timeout"
+            trace = ""
+        case DeadKernelError():
+            message = "the kernel died: killed, crashed or out of memory"
+            trace = ""
+        case _:
+            message = f"{type(error).__name__}: {error}"
+            trace = "".join(traceback.format_exception(error))
+    return Failure(message=message, cell=cell, excerpt=excerpt, traceback=trace)
+
+
+def _last_started(partial: Path) -> tuple[int | None, str]:
+    """Find the number and the first line of the last code cell that was started."""
+    found: tuple[int | None, str] = (None, "")
+    for number, cell in numbered_cells(read_notebook(partial)):
+        started = cell["metadata"].get("papermill", {}).get("start_time")
+        if cell["cell_type"] == "code" and started:
+            lines = text_of(cell["source"]).strip().splitlines()
+            found = (number, lines[0] if lines else "")
+    return found
+
+
+def _publish(job: Job, *, partial: Path, outcome: Outcome) -> None:
+    """Put the executed chapter in its place, with what is known of its run in its metadata."""
+    notebook = read_notebook(partial)
+    notebook["metadata"].pop("papermill", None)  # it holds paths of this machine
+    notebook["metadata"]["vae_course"] = {
+        "key": job.key,
+        "parameters": job.parameters,
+        "seconds": outcome.seconds,
+        "peak_memory_mb": outcome.peak_memory_mb,
+        "hardware": machine.hardware(),
+        "versions": machine.versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_whole(job.target, json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")

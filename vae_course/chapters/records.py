@@ -1,0 +1,123 @@
+"""Measured claims: read from executed chapters, compared with results/, recorded there."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vae_course.chapters.errors import ChapterError
+from vae_course.chapters.files import Notebook, numbered_cells, write_whole
+
+CLAIMS_MIME = "application/vnd.vae-course.claims+json"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A recorded claim: a new value may be at most `tolerance` (absolute) away from `value`."""
+
+    value: float
+    tolerance: float
+
+
+def harvest(notebook: Notebook) -> dict[str, float]:
+    """Collect {name: value} of every claims table that an executed chapter shows.
+
+    Raises `ChapterError` for a value that is not a finite number and for a name used twice.
+    """
+    claims: dict[str, float] = {}
+    for number, cell in numbered_cells(notebook):
+        for output in cell.get("outputs", []):
+            for name, claim in output.get("data", {}).get(CLAIMS_MIME, {}).items():
+                if name in claims:
+                    raise ChapterError(f"cell {number}: claim '{name}' is made twice")
+                claims[name] = _finite(claim.get("value"), what=f"cell {number}: claim '{name}'")
+    return claims
+
+
+def _finite(value: Any, *, what: str) -> float:
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise ChapterError(f"{what} is {value!r}, not a finite number")
+    return float(value)
+
+
+def read_record(path: Path) -> dict[str, Recorded]:
+    """Read the recorded claims; a claim without value or tolerance is a `ChapterError`."""
+    try:
+        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
+        return {
+            name: Recorded(
+                value=_finite(claim.get("value"), what=f"{path.name}: value of '{name}'"),
+                tolerance=_tolerance(claim.get("tolerance"), what=f"{path.name}: '{name}'"),
+            )
+            for name, claim in claims.items()
+        }
+    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise ChapterError(f"{path} is not a record of claims: {error!r}") from error
+
+
+def _tolerance(value: Any, *, what: str) -> float:
+    tolerance = _finite(value, what=f"{what}: its tolerance")
+    if tolerance < 0:
+        raise ChapterError(f"{what}: its tolerance is {value}, below 0")
+    return tolerance
+
+
+def compare(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> dict[str, str]:
+    """Say for each claim that does not agree with its record why: {name: sentence}."""
+    problems = {}
+    for name in [*claims, *(name for name in recorded if name not in claims)]:
+        if name not in recorded:
+            problems[name] = f"claim '{name}' = {claims[name]:.6g} is not recorded"
+        elif name not in claims:
+            problems[name] = f"claim '{name}' is recorded, but the chapter does not make it"
+        elif not abs(claims[name] - recorded[name].value) <= recorded[name].tolerance:
+            problems[name] = (
+                f"claim '{name}' is {claims[name]:.6g}, recorded is"
+                f" {recorded[name].value:.6g} ± {recorded[name].tolerance:.6g}"
+            )
+    return problems
+
+
+def write_record(
+    path: Path, *, profile: str, notebook: Notebook, tolerances: Mapping[str, float]
+) -> dict[str, Recorded]:
+    """Record what an executed chapter claims, with old tolerances unless `tolerances` has one.
+
+    Raises `ChapterError`, and writes nothing, when a claim would be left without a tolerance or
+    `tolerances` names a claim that the chapter does not make.
+    """
+    claims = harvest(notebook)
+    old = read_record(path) if path.exists() else {}
+    known = {name: claim.tolerance for name, claim in old.items()} | dict(tolerances)
+    if unknown := [name for name in tolerances if name not in claims]:
+        raise ChapterError(
+            f"{path.stem} makes no claim {_listed(unknown)}; it makes {_listed(claims)}"
+        )
+    if missing := [name for name in claims if name not in known]:
+        options = " ".join(f"--tolerance {name}=…" for name in missing)
+        raise ChapterError(
+            f"{path.stem}: no tolerance for {_listed(missing)}; give how far a new run may be off:"
+            f" {options}"
+        )
+    new = {
+        name: Recorded(value=value, tolerance=_tolerance(known[name], what=f"'{name}'"))
+        for name, value in claims.items()
+    }
+    run = notebook["metadata"]["vae_course"]
+    record = {
+        "profile": str(profile),
+        "chapter": path.stem,
+        **{key: run[key] for key in ("hardware", "versions", "date", "seconds", "peak_memory_mb")},
+        "claims": {
+            name: {"value": claim.value, "tolerance": claim.tolerance}
+            for name, claim in new.items()
+        },
+    }
+    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
+    return new
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "none"

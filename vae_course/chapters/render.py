@@ -1,0 +1,148 @@
+"""Render the executed chapters of one profile as a site."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from vae_course.chapters.errors import ChapterError
+from vae_course.chapters.project import Project
+
+# What decides how a page looks, besides the files.
+RENDERERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "sphinx-mathjax-offline")
+KEY_FILE = ".render-key"
+COLORS = re.compile(r"\x1b\[[\d;]*m")
+OWN_MIME_TYPES = "application/vnd.vae-course."
+
+
+class RenderError(ChapterError):
+    """The book could not be rendered; the message says why and what to do."""
+
+
+def render(profile: str, root: Path) -> Path:
+    """Render the book from the executed chapters of a profile and return its first page.
+
+    The pages are built beside the site and take its place only when every one is there and no
+    warning was given; a site made from the same files, settings and versions is left as it is.
+
+    Args:
+        profile: whose executed chapters to show, from ``_build/executed/<profile>/``.
+        root: the folder of ``_config.yml``.
+
+    Returns:
+        ``root/_build/site/<profile>/index.html``.
+
+    Raises:
+        RenderError: a chapter is not executed, or Jupyter Book gave a warning or an error.
+    """
+    site = root / "_build" / "site" / profile
+    inputs = dict(sorted(_inputs(profile=profile, root=root)))
+    key = _key(inputs)
+    if _read(site / KEY_FILE) == key and (site / "index.html").is_file():
+        return site / "index.html"
+    stage = root / "_build" / "stage" / profile
+    _copy(inputs, to=stage)
+    pages = _build(stage)
+    (pages / KEY_FILE).write_text(key, encoding="utf-8")
+    _swap(pages, site)
+    return site / "index.html"
+
+
+def _inputs(*, profile: str, root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield each staged name with the file that it is a copy of."""
+    for name in ("_config.yml", "_toc.yml"):
+        yield name, root / name
+    for pattern in ("book/*.md", "book/*.bib", "book/_static/**/*", "book/_ext/**/*.py"):
+        yield from _relative(root, pattern)
+    yield from _relative(root, "results/**/*.json")
+    project = Project(root)
+    for chapter in project.chapters():
+        executed = project.executed(chapter, profile=profile)
+        if not executed.is_file():
+            raise RenderError(
+                f"chapter {chapter.name} is not executed in profile {profile}: "
+                f"run `vae-course run {chapter.name} --profile {profile}` first"
+            )
+        yield chapter.source.relative_to(root).as_posix(), executed
+
+
+def _relative(root: Path, pattern: str) -> Iterator[tuple[str, Path]]:
+    for path in root.glob(pattern):
+        if path.is_file():
+            yield path.relative_to(root).as_posix(), path
+
+
+def _key(inputs: dict[str, Path]) -> str:
+    """Digest everything that a page depends on."""
+    digest = hashlib.sha256()
+    for name, path in inputs.items():
+        digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    settings = [f"{name}=={version(name)}" for name in RENDERERS]
+    settings += [os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_SERVER_URL", "")]
+    digest.update("\n".join(settings).encode())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _copy(inputs: dict[str, Path], *, to: Path) -> None:
+    """Make the staging folder anew, so that no page of an earlier book stays in it."""
+    shutil.rmtree(to, ignore_errors=True)
+    for name, path in inputs.items():
+        target = to / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".ipynb":
+            target.write_text(_readable_outputs(path), encoding="utf-8")
+        else:
+            shutil.copyfile(path, target)
+
+
+def _readable_outputs(path: Path) -> str:
+    """Take out the machine-readable outputs, which Sphinx would warn that it cannot show."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            for mime in [mime for mime in data if mime.startswith(OWN_MIME_TYPES)]:
+                del data[mime]
+    return json.dumps(notebook)
+
+
+def _build(stage: Path) -> Path:
+    """Run Jupyter Book in the staging folder; a warning is an error."""
+    program = "from jupyter_book.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "build", str(stage), "-W", "-n", "--keep-going", "-q"]
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    )
+    pages = stage / "_build" / "html"
+    if done.returncode == 0 and (pages / "index.html").is_file():
+        return pages
+    said = COLORS.sub("", done.stderr.strip() or done.stdout.strip()).replace(
+        f"{stage}{os.sep}", ""
+    )
+    raise RenderError(f"Jupyter Book failed (exit status {done.returncode}); it said:\n{said}")
+
+
+def _swap(pages: Path, site: Path) -> None:
+    """Put the finished pages where the site is; two renames, so no half site is ever seen."""
+    old = site.with_name(f".{site.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    site.parent.mkdir(parents=True, exist_ok=True)
+    if site.exists():
+        site.rename(old)
+    pages.rename(site)
+    shutil.rmtree(old, ignore_errors=True)

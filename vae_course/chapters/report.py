@@ -1,0 +1,105 @@
+"""What a run says: live lines in a terminal, plain ones in a log, a table at the end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from vae_course.chapters.execution import Outcome
+from vae_course.chapters.run import Result, Watch
+
+
+class _Lines(Watch):
+    """Plain lines, for a log."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def started(self, chapter: str) -> None:
+        say(self.console, f"{chapter}: started")
+
+    def ended(self, outcome: Outcome) -> None:
+        say(self.console, f"{outcome.chapter}: {_state(outcome)}")
+
+
+class _Live(Watch):
+    """A line a running chapter, for a terminal."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.tasks: dict[str, TaskID] = {}
+
+    def started(self, chapter: str) -> None:
+        self.tasks[chapter] = self.progress.add_task(chapter, total=1, state="running")
+
+    def ended(self, outcome: Outcome) -> None:
+        if outcome.chapter not in self.tasks:
+            self.started(outcome.chapter)
+        self.progress.update(self.tasks[outcome.chapter], completed=1, state=_state(outcome))
+
+
+@contextmanager
+def watching(console: Console) -> Iterator[Watch]:
+    """Give the watch that suits the console."""
+    if not console.is_terminal:
+        yield _Lines(console)
+        return
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[state]}"),
+    )
+    with Progress(*columns, console=console) as progress:
+        yield _Live(progress)
+
+
+def say(console: Console, text: str, *, style: str = "") -> None:
+    """Print one line as it is, however long."""
+    console.print(Text.from_ansi(text, style=style), soft_wrap=True)
+
+
+def show_results(console: Console, results: Sequence[Result]) -> None:
+    """Print every problem by chapter and cell, then the table."""
+    for result in results:
+        _show_failure(console, result.outcome)
+        for problem in result.review.problems:
+            say(console, f"{result.outcome.chapter}: {problem}", style="red")
+        if result.review.notice:
+            say(console, f"{result.outcome.chapter}: {result.review.notice}", style="bold yellow")
+    console.print(_table(results))
+
+
+def _show_failure(console: Console, outcome: Outcome) -> None:
+    if failure := outcome.failure:
+        where = f"cell {failure.cell} `{failure.excerpt}`" if failure.cell else "no cell was run"
+        say(console, f"{outcome.chapter}: FAILED: {where}: {failure.message}", style="bold red")
+        if failure.traceback:
+            say(console, failure.traceback)
+
+
+def _table(results: Sequence[Result]) -> Table:
+    table = Table("chapter", title_justify="left")
+    for heading in ("seconds", "peak MB", "claims held", "failed"):
+        table.add_column(heading, justify="right")
+    table.add_column("state")
+    for result in results:
+        outcome, judged = result.outcome, result.review
+        table.add_row(
+            outcome.chapter,
+            "" if outcome.seconds is None else f"{outcome.seconds:.1f}",
+            "" if outcome.peak_memory_mb is None else f"{outcome.peak_memory_mb:,.0f}",
+            str(judged.held),
+            str(judged.failed),
+            _state(outcome) if result.good or outcome.failure else "WRONG",
+        )
+    return table
+
+
+def _state(outcome: Outcome) -> str:
+    if outcome.failure:
+        return "FAILED"
+    return "executed" if outcome.executed else "up to date"

@@ -1,0 +1,205 @@
+"""Running chapters: only what has changed, several at a time, all of them reviewed."""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from vae_course.chapters import machine, review
+from vae_course.chapters.errors import ChapterError
+from vae_course.chapters.execution import Failure, Job, Outcome, execute
+from vae_course.chapters.files import read_notebook
+from vae_course.chapters.keys import content_key, package_digest
+from vae_course.chapters.profiles import load_profiles, parameters_of
+from vae_course.chapters.project import Chapter, Project
+
+
+@dataclass(frozen=True)
+class Result:
+    """A chapter's outcome and what its review says; the review of a failed chapter is empty."""
+
+    outcome: Outcome
+    review: review.Review
+
+    @property
+    def good(self) -> bool:
+        """Whether the chapter ran and nothing is wrong with it."""
+        return self.outcome.failure is None and not self.review.problems
+
+
+class Watch:
+    """Hears of chapters as they start and end; this one says nothing."""
+
+    def started(self, chapter: str) -> None:
+        """Called when a chapter is given to a worker."""
+
+    def ended(self, outcome: Outcome) -> None:
+        """Called when a chapter has ended, well or not."""
+
+
+def plan(
+    project: Project, chapters: Sequence[Chapter], *, profile: str, cell_timeout: int = 600
+) -> list[Job]:
+    """Say what running each of the chapters takes, after checking book/profiles.yml."""
+    profiles = load_profiles(project)
+    package = package_digest(project.package)
+    jobs = []
+    for chapter in chapters:
+        parameters = parameters_of(chapter, profile=profile, profiles=profiles)
+        notebook = read_notebook(chapter.source)
+        jobs.append(
+            Job(
+                name=chapter.name,
+                source=chapter.source,
+                target=project.executed(chapter, profile=profile),
+                key=content_key(notebook=notebook, parameters=parameters, package=package),
+                parameters=parameters,
+                cell_timeout=cell_timeout,
+            )
+        )
+    return jobs
+
+
+def earlier(job: Job) -> Outcome | None:
+    """Give the outcome of an earlier execution of the very same chapter, if there is one."""
+    if not job.target.exists():
+        return None
+    run = read_notebook(job.target)["metadata"].get("vae_course", {})
+    if run.get("key") != job.key:
+        return None
+    return Outcome(
+        chapter=job.name,
+        executed=False,
+        seconds=run["seconds"],
+        peak_memory_mb=run["peak_memory_mb"],
+    )
+
+
+def run(
+    project: Project,
+    chapters: Sequence[Chapter],
+    *,
+    profile: str,
+    jobs: int | None = None,
+    cell_timeout: int = 600,
+    executor: Executor | None = None,
+    watch: Watch | None = None,
+) -> list[Result]:
+    """Execute the chapters that changed and review all of them, in the order given.
+
+    Args:
+        project: where the chapters are.
+        chapters: which of them.
+        profile: smoke, quick or full.
+        jobs: how many at once; the machine's default if None. They share the cores.
+        cell_timeout: seconds that one cell may take.
+        executor: anything with the interface of `concurrent.futures`; local processes if None.
+        watch: hears of chapters as they start and end.
+
+    Returns:
+        One result a chapter. A failed chapter is one of them; the others have run.
+
+    Raises:
+        ChapterError: a chapter, its parameters or book/profiles.yml cannot be read.
+    """
+    watch = watch or Watch()
+    todo = plan(project, chapters, profile=profile, cell_timeout=cell_timeout)
+    outcomes = {job.name: found for job in todo if (found := earlier(job))}
+    for outcome in outcomes.values():
+        watch.ended(outcome)
+    changed = [job for job in todo if job.name not in outcomes]
+    if changed:
+        at_once = max(1, min(jobs or machine.default_jobs(), len(changed)))
+        with _executor(executor, at_once) as pool:
+            for outcome in _execute_all(changed, pool=pool, at_once=at_once, watch=watch):
+                outcomes[outcome.chapter] = outcome
+    return [_result(project, chapter, outcomes[chapter.name], profile) for chapter in chapters]
+
+
+def up_to_date(project: Project, chapter: Chapter, *, profile: str) -> Job:
+    """Give the job of a chapter that is executed as it stands; `ChapterError` if it is not."""
+    (job,) = plan(project, [chapter], profile=profile)
+    if earlier(job) is None:
+        raise ChapterError(
+            f"{chapter.name} is not executed as it stands now in the {profile} profile;"
+            f" first: vae-course run {chapter.name} --profile {profile}"
+        )
+    return job
+
+
+def _result(project: Project, chapter: Chapter, outcome: Outcome, profile: str) -> Result:
+    if outcome.failure:
+        return Result(outcome, review.Review())
+    notebook = read_notebook(project.executed(chapter, profile=profile))
+    return Result(outcome, review.review(project, chapter, profile=profile, notebook=notebook))
+
+
+@contextmanager
+def _executor(given: Executor | None, at_once: int) -> Iterator[Executor]:
+    """Use the executor given, or processes of our own that end with this one."""
+    if given:
+        yield given
+        return
+    # No max_tasks_per_child: with it a pool of Python 3.11 to 3.14 can hang (cpython#115634).
+    pool = ProcessPoolExecutor(
+        at_once, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    )
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave no worker, and so no kernel, behind when the command is killed outright."""
+    if parent := multiprocessing.parent_process():
+
+        def follow() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=follow, daemon=True).start()
+
+
+def _execute_all(
+    todo: Sequence[Job], *, pool: Executor, at_once: int, watch: Watch
+) -> Iterator[Outcome]:
+    """Keep `at_once` chapters running until all are done; yield outcomes as they come."""
+    threads = max(1, machine.cores() // at_once)
+    waiting, running = list(reversed(todo)), dict[Future[Outcome], Job]()
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            job = waiting.pop()
+            watch.started(job.name)
+            running[_submit(pool, replace(job, threads=threads))] = job
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            outcome = _outcome(future, running.pop(future))
+            watch.ended(outcome)
+            yield outcome
+
+
+def _submit(pool: Executor, job: Job) -> Future[Outcome]:
+    try:
+        return pool.submit(execute, job)
+    except BrokenExecutor as error:
+        broken = Future[Outcome]()
+        broken.set_exception(error)
+        return broken
+
+
+def _outcome(future: Future[Outcome], job: Job) -> Outcome:
+    if (error := future.exception()) is None:
+        return future.result()
+    why = "a worker process died (killed, or out of memory?)"
+    message = why if isinstance(error, BrokenExecutor) else f"{type(error).__name__}: {error}"
+    return Outcome(chapter=job.name, executed=True, failure=Failure(message=message))
