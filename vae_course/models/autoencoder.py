@@ -1,0 +1,61 @@
+"""The classical autoencoder: one code for an image, and no distribution anywhere."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vae_course.models.shapes import check_images, decode_batches
+from vae_course.networks import ImageShape, encoder_and_decoder
+
+
+class Autoencoder(nn.Module):
+    """z = f(x) and x̂ = g(z), trained to make x̂ close to x.
+
+    Args:
+        image_shape: `(channels, height, width)`.
+        latent_dim: size of z.
+        network: `"mlp"` or `"conv"`.
+        widths: hidden sizes (mlp) or channels (conv); an empty tuple with `"mlp"` makes both maps
+            linear (affine).
+
+    Raises:
+        ValueError: an unknown network, or images that do not fit.
+
+    Source: Rumelhart, Hinton & Williams (1986); Baldi & Hornik (1989) for the linear one.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        *,
+        network: str = "mlp",
+        widths: Sequence[int] = (512, 256),
+    ) -> None:
+        """Build encoder and decoder."""
+        super().__init__()
+        channels, height, width = image_shape
+        self.image_shape: ImageShape = (channels, height, width)
+        self.latent_dim = latent_dim
+        self.encoder, self.decoder = encoder_and_decoder(
+            network, self.image_shape, widths, (latent_dim, latent_dim)
+        )
+        self.config = {
+            "image_shape": list(self.image_shape),
+            "latent_dim": latent_dim,
+            "network": network,
+            "widths": list(widths),
+        }
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the code z, `(batch, latent)`, of images `(batch, channels, height, width)`."""
+        check_images(x, self.image_shape)
+        return self.encoder(x).float()  # type: ignore[no-any-return]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the image x̂, `(..., channels, height, width)`, of codes `(..., latent)`."""
+        return decode_batches(self.decoder, z, self.latent_dim).float()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstruct: x̂ = g(f(x))."""
+        return self.decode(self.encode(x))

@@ -1,0 +1,32 @@
+"""A model on disk: its keyword arguments and its weights in one safetensors file."""
+
+from pathlib import Path
+
+from torch import nn
+
+from vae_course import storage
+from vae_course.models.autoencoder import Autoencoder
+from vae_course.models.vae import VAE
+
+MODELS: dict[str, type[Autoencoder] | type[VAE]] = {"Autoencoder": Autoencoder, "VAE": VAE}
+
+
+def save_model(model: Autoencoder | VAE, path: Path) -> None:
+    """Write the model to `path`, whole or not at all."""
+    settings = {"model": type(model).__name__, "config": model.config}
+    storage.write(path, model.state_dict(), settings)
+
+
+def load_model(path: Path) -> nn.Module:
+    """Rebuild the model that `save_model` wrote.
+
+    Raises:
+        FileNotFoundError: nothing is there.
+        ValueError: the file is damaged, or holds a model this version does not know.
+    """
+    tensors, settings = storage.read(path)
+    if settings.get("model") not in MODELS:
+        raise ValueError(f"{path} holds no model of this version: {settings.get('model')!r}")
+    model = MODELS[settings["model"]](**settings["config"])
+    model.load_state_dict(tensors)
+    return model

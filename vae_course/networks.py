@@ -1,0 +1,219 @@
+"""Encoders and decoders: plain feed-forward networks, sized from the shape of an image."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+from math import prod
+
+from torch import Tensor, nn
+
+ImageShape = tuple[int, int, int]
+
+# What makes the module, and how many numbers it takes for one it gives: GLU is (a, b) ↦ a · σ(b).
+ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "relu": (nn.ReLU, 1),
+    "tanh": (nn.Tanh, 1),
+    "gated": (partial(nn.GLU, dim=1), 2),
+}
+
+
+def _activation(name: str) -> tuple[Callable[[], nn.Module], int]:
+    """Look an activation up."""
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+def _mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
+    """Linear layers of the given sizes with an activation between each two."""
+    make, takes = _activation(activation)
+    layers: list[nn.Module] = []
+    for before, after in pairwise(sizes[:-1]):
+        layers += [nn.Linear(before, takes * after), make()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-2], sizes[-1]))
+
+
+class MLPEncoder(nn.Module):
+    """Image → vector by fully connected layers: `(batch, C, H, W)` => `(batch, outputs)`.
+
+    Args:
+        image_shape: `(channels, height, width)`.
+        widths: sizes of the hidden layers, from the image inwards.
+        outputs: how many numbers come out.
+        activation: a name from `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        widths: Sequence[int],
+        outputs: int,
+        activation: str = "relu",
+    ) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.layers = _mlp([prod(image_shape), *widths, outputs], activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Flatten the image and run the layers."""
+        return self.layers(x.flatten(1))  # type: ignore[no-any-return]
+
+
+class MLPDecoder(nn.Module):
+    """Vector → image by fully connected layers: `(batch, inputs)` => `(batch, C', H, W)`.
+
+    Args:
+        inputs: size of the code.
+        widths: sizes of the encoder's hidden layers; used here in reverse.
+        output_shape: `(channels, height, width)` of what comes out.
+        activation: a name from `ACTIVATIONS`.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        output_shape: ImageShape,
+        activation: str = "relu",
+    ) -> None:
+        """Build the layers."""
+        super().__init__()
+        self.layers = _mlp([inputs, *reversed(widths), prod(output_shape)], activation)
+        self.output_shape = output_shape
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Run the layers and fold the result into an image."""
+        return self.layers(z).unflatten(1, self.output_shape)  # type: ignore[no-any-return]
+
+
+def _coarse_size(image_shape: ImageShape, widths: Sequence[int]) -> tuple[int, int]:
+    """Height and width after as many halvings as there are widths."""
+    factor = 2 ** len(widths)
+    _, height, width = image_shape
+    if not widths or height % factor or width % factor:
+        raise ValueError(
+            f"a convolutional network with widths {tuple(widths)} halves the image {len(widths)} "
+            f"times, but {height}×{width} is not divisible by {factor}: pad the images or give "
+            "another number of widths (at least one)"
+        )
+    return height // factor, width // factor
+
+
+class ConvEncoder(nn.Module):
+    """Image → vector by convolutions; each of `widths` halves height and width.
+
+    The first halving folds 2×2 pixels into channels (28×28 => 4 × 14×14), which is much cheaper
+    than a strided convolution on a single channel and loses nothing.
+
+    Args:
+        image_shape: `(channels, height, width)`; height and width divisible by 2^len(widths).
+        widths: channels after each halving.
+        outputs: how many numbers come out.
+        activation: a name from `ACTIVATIONS`.
+
+    Raises:
+        ValueError: the image cannot be halved that often.
+    """
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        widths: Sequence[int],
+        outputs: int,
+        activation: str = "relu",
+    ) -> None:
+        """Build the layers."""
+        super().__init__()
+        height, width = _coarse_size(image_shape, widths)
+        make, takes = _activation(activation)
+        first, *rest = widths
+        layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
+        layers += [nn.Conv2d(4 * image_shape[0], takes * first, 3, padding=1), make()]
+        for before, after in zip(widths, rest, strict=False):
+            layers += [nn.Conv2d(before, takes * after, 4, stride=2, padding=1), make()]
+        layers += [nn.Flatten(), nn.Linear(widths[-1] * height * width, outputs)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Run the layers."""
+        return self.layers(x)  # type: ignore[no-any-return]
+
+
+class ConvDecoder(nn.Module):
+    """Vector → image, the mirror of `ConvEncoder`; each doubling unfolds channels into 2×2 pixels.
+
+    Args:
+        inputs: size of the code.
+        widths: the encoder's widths; used here in reverse.
+        output_shape: `(channels, height, width)` of what comes out.
+        activation: a name from `ACTIVATIONS`.
+
+    Raises:
+        ValueError: the image cannot be halved as often as there are widths.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        widths: Sequence[int],
+        output_shape: ImageShape,
+        activation: str = "relu",
+    ) -> None:
+        """Build the layers."""
+        super().__init__()
+        height, width = _coarse_size(output_shape, widths)
+        make, takes = _activation(activation)
+        *earlier, last = widths
+        layers: list[nn.Module] = [
+            nn.Linear(inputs, takes * last * height * width),
+            make(),
+            nn.Unflatten(1, (last, height, width)),
+        ]
+        for before, after in zip(reversed(widths), reversed(earlier), strict=False):
+            unfold = nn.Conv2d(before, 4 * takes * after, 3, padding=1)
+            layers += [unfold, nn.PixelShuffle(2), make()]
+        layers += [nn.Conv2d(widths[0], 4 * output_shape[0], 3, padding=1), nn.PixelShuffle(2)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Run the layers."""
+        return self.layers(z)  # type: ignore[no-any-return]
+
+
+NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
+    "mlp": (MLPEncoder, MLPDecoder),
+    "conv": (ConvEncoder, ConvDecoder),
+}
+
+
+def encoder_and_decoder(
+    network: str,
+    image_shape: ImageShape,
+    widths: Sequence[int],
+    code_sizes: tuple[int, int],
+    parameters_per_pixel: int = 1,
+    activation: str = "relu",
+) -> tuple[nn.Module, nn.Module]:
+    """Make the two networks around a code.
+
+    Args:
+        network: `"mlp"` or `"conv"`.
+        image_shape: `(channels, height, width)`.
+        widths: hidden sizes or channels, from the image inwards.
+        code_sizes: what the encoder gives and what the decoder takes.
+        parameters_per_pixel: how many numbers the likelihood wants for each pixel.
+        activation: a name from `ACTIVATIONS`.
+
+    Raises:
+        ValueError: no network or activation of that name.
+    """
+    if network not in NETWORKS:
+        raise ValueError(f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}")
+    encoder, decoder = NETWORKS[network]
+    channels, height, width = image_shape
+    output_shape = (channels * parameters_per_pixel, height, width)
+    outputs, inputs = code_sizes
+    return (
+        encoder(image_shape, widths, outputs, activation),
+        decoder(inputs, widths, output_shape, activation),
+    )

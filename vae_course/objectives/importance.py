@@ -1,0 +1,129 @@
+"""Importance weighting: tighter bounds from several samples of q(z|x)."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vae_course.distributions import DiagonalGaussian
+from vae_course.objectives.protocol import LatentVariableModel
+
+
+def log_weights(
+    model: LatentVariableModel, x: Tensor, k: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """Log w_i = log p(x|z_i) + log p(z_i) − log q(z_i|x) for k samples z_i ~ q(z|x).
+
+    Args:
+        model: anything with `encode`, `decode` and `prior`.
+        x: images, shape `(batch, ...)`.
+        k: samples an image, at least 1.
+        generator: source of the samples.
+
+    Returns:
+        Shape `(batch, k)`, nats per image. Its mean over k estimates the ELBO, `iwae_bound` of it
+        estimates L_k.
+
+    Raises:
+        ValueError: k < 1.
+
+    Source: Burda et al. (2016), equations 6 to 8.
+    """
+    _require_samples(k)
+    q: DiagonalGaussian = model.encode(x)
+    z = q.rsample((k,), generator)
+    return _log_ratio(model, x, z, q.log_prob(z)).T
+
+
+def _log_ratio(model: LatentVariableModel, x: Tensor, z: Tensor, log_qz: Tensor) -> Tensor:
+    """Log p(x|z) + log p(z) − log q(z|x), shape `(k, batch)`."""
+    log_px = model.decode(z).log_prob(x)
+    log_pz = model.prior().log_prob(z)
+    return log_px + log_pz - log_qz  # type: ignore[no-any-return]
+
+
+def iwae_bound(log_w: Tensor) -> Tensor:
+    """L_k = log (1/k) Σ w_i, from log-weights `(batch, k)`: shape `(batch,)`, nats per image.
+
+    E[L_1] is the ELBO, E[L_k] grows with k, and log p(x) is its limit.
+
+    Source: Burda et al. (2016), equation 8 and theorem 1.
+    """
+    return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
+
+
+def _require_samples(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k = {k}: an importance-weighted bound needs at least one sample")
+
+
+@dataclass(frozen=True)
+class BoundTerms:
+    """The one term of an importance-weighted objective.
+
+    Attributes:
+        loss: −L_k, shape `(batch,)`, nats per image.
+    """
+
+    loss: Tensor
+
+
+@dataclass(frozen=True)
+class NegativeIWAE:
+    """−L_k as a training objective.
+
+    Attributes:
+        k: samples an image; 1 is the VAE with a sampled KL.
+
+    Source: Burda et al. (2016), equation 8.
+    """
+
+    k: int
+
+    def __call__(
+        self,
+        model: LatentVariableModel,
+        x: Tensor,
+        step: int,
+        generator: torch.Generator | None = None,
+    ) -> BoundTerms:
+        """Evaluate −L_k on a batch."""
+        return BoundTerms(-iwae_bound(log_weights(model, x, self.k, generator)))
+
+
+@dataclass(frozen=True)
+class DReG:
+    """−L_k in value, with the doubly reparameterized gradient for the encoder.
+
+    The decoder's gradient is Σ w̃_i ∇_θ log w_i and the encoder's Σ w̃_i² ∂log w_i/∂z_i · ∇_φ z_i,
+    both unbiased for ∇L_k; the second stays useful as k grows, where IWAE's own drowns in noise.
+
+    Attributes:
+        k: samples an image.
+
+    Source: Tucker et al. (2019), equations 7 and 8.
+    """
+
+    k: int
+
+    def __call__(
+        self,
+        model: LatentVariableModel,
+        x: Tensor,
+        step: int,
+        generator: torch.Generator | None = None,
+    ) -> BoundTerms:
+        """Evaluate on a batch; `loss` has the value of −L_k and DReG's gradient."""
+        _require_samples(self.k)
+        q = model.encode(x)
+        z = q.rsample((self.k,), generator)
+        # q's parameters are stopped inside log q(z|x): the encoder is reached through z alone.
+        stopped = type(q)(q.mean.detach(), q.log_var.detach())
+        log_w = _log_ratio(model, x, z, stopped.log_prob(z)).T
+        weights = torch.softmax(log_w.detach(), dim=-1)
+        if z.requires_grad:
+            z.register_hook(lambda gradient: weights.T.unsqueeze(-1) * gradient)
+        bound = iwae_bound(log_w.detach())
+        surrogate = (weights * log_w).sum(-1)
+        return BoundTerms(-(bound + surrogate - surrogate.detach()))

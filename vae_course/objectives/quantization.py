@@ -1,0 +1,149 @@
+"""Vector quantization: a code that is one entry of a codebook, and how the entries are learned."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """Encodings and the codebook entries nearest to them.
+
+    Attributes:
+        codes: e_k, the shape of z_e; its gradient goes to the codebook and not to the encoder.
+        straight_through: the value of `codes`, with the gradient of z_e: what the decoder takes.
+        indices: k, shape `(batch, ...)`, int64.
+    """
+
+    codes: Tensor
+    straight_through: Tensor
+    indices: Tensor
+
+
+def quantize(z_e: Tensor, codebook: Tensor) -> Quantized:
+    """z_q = e_k with k = argmin_j ‖z_e − e_j‖.
+
+    Args:
+        z_e: encodings, shape `(batch, ..., dim)`.
+        codebook: shape `(codes, dim)`.
+
+    Raises:
+        ValueError: encodings and codebook differ in their last dimension.
+
+    Source: van den Oord et al. (2017), equations 1 and 2; section 3.2 for the gradient.
+    """
+    if z_e.shape[-1] != codebook.shape[-1]:
+        raise ValueError(
+            f"encodings {tuple(z_e.shape)} and codebook {tuple(codebook.shape)} differ in their "
+            "last dimension: move the channels of a feature map there first"
+        )
+    flat = z_e.detach().reshape(-1, z_e.shape[-1])
+    indices = torch.cdist(flat, codebook.detach()).argmin(-1).view(z_e.shape[:-1])
+    codes = codebook[indices]
+    # Not z_e + (codes − z_e), which is the same but for its last bit.
+    return Quantized(codes, codes.detach() + (z_e - z_e.detach()), indices)
+
+
+def codebook_loss(z_e: Tensor, codes: Tensor) -> Tensor:
+    """‖sg[z_e] − e‖²: moves the codebook to the encodings.
+
+    Args:
+        z_e: encodings, shape `(batch, ..., dim)`.
+        codes: `Quantized.codes`, the same shape.
+
+    Returns:
+        Shape `(batch,)`: a sum over each image's encodings, as its reconstruction is.
+
+    Source: van den Oord et al. (2017), equation 3, second term.
+    """
+    return (z_e.detach() - codes).square().flatten(1).sum(-1)
+
+
+def commitment_loss(z_e: Tensor, codes: Tensor) -> Tensor:
+    """‖z_e − sg[e]‖²: keeps the encodings near the codebook; its weight β is the caller's.
+
+    Args:
+        z_e: encodings, shape `(batch, ..., dim)`.
+        codes: `Quantized.codes`, the same shape.
+
+    Returns:
+        Shape `(batch,)`: a sum over each image's encodings, as its reconstruction is.
+
+    Source: van den Oord et al. (2017), equation 3, third term.
+    """
+    return (z_e - codes.detach()).square().flatten(1).sum(-1)
+
+
+def perplexity(indices: Tensor, codes: int) -> Tensor:
+    """exp(−Σ_k p_k log p_k), with p the frequencies of the indices: how many codes are in use.
+
+    Args:
+        indices: any shape, each in 0 … `codes` − 1.
+        codes: entries of the codebook.
+
+    Returns:
+        A scalar from 1 (one code takes everything) to `codes` (all equally often).
+    """
+    frequencies = torch.bincount(indices.flatten(), minlength=codes) / indices.numel()
+    entropy: Tensor = torch.special.entr(frequencies).sum()
+    return entropy.exp()
+
+
+@dataclass(frozen=True)
+class CodebookEMA:
+    """A codebook that follows its encodings instead of a gradient.
+
+    Attributes:
+        codebook: e, shape `(codes, dim)`.
+        counts: moving average of how many encodings a code gets in a batch, `(codes,)`.
+        sums: moving average of the sum of those encodings, `(codes, dim)`.
+    """
+
+    codebook: Tensor
+    counts: Tensor
+    sums: Tensor
+
+    @classmethod
+    def start(cls, codebook: Tensor) -> "CodebookEMA":
+        """Begin at a codebook, with nothing seen yet."""
+        return cls(codebook, codebook.new_zeros(len(codebook)), torch.zeros_like(codebook))
+
+
+@torch.no_grad()
+def ema_update(
+    state: CodebookEMA, z_e: Tensor, indices: Tensor, decay: float = 0.99
+) -> CodebookEMA:
+    """N_k ← γ N_k + (1 − γ) n_k, m_k ← γ m_k + (1 − γ) Σ z_e, e_k = m_k / N_k.
+
+    Both averages start at zero, so after t steps both are too small by the factor 1 − γ^t, which
+    the ratio cancels: the first step puts a code at the mean of its encodings. (Starting m at the
+    codebook but N at zero is the well-known mistake: the first step inflates e by 1 / (1 − γ).)
+    A code that nothing has chosen for so long that its N vanished stays where it is.
+
+    Args:
+        state: before the step; it is left as it was.
+        z_e: encodings, shape `(batch, ..., dim)`.
+        indices: `Quantized.indices` of them, shape `(batch, ...)`.
+        decay: γ, in [0, 1).
+
+    Returns:
+        The state after the step.
+
+    Raises:
+        ValueError: `decay` is not in [0, 1).
+
+    Source: van den Oord et al. (2017), appendix A.1.
+    """
+    if not 0 <= decay < 1:
+        raise ValueError(f"decay = {decay} is not in [0, 1): it is the weight of the past")
+    flat = z_e.reshape(-1, z_e.shape[-1]).to(state.sums)
+    chosen = torch.zeros_like(state.counts).index_add(
+        0, indices.flatten(), flat.new_ones(len(flat))
+    )
+    added = torch.zeros_like(state.sums).index_add(0, indices.flatten(), flat)
+    counts = decay * state.counts + (1 - decay) * chosen
+    sums = decay * state.sums + (1 - decay) * added
+    alive = (counts > 1e-5).unsqueeze(-1)
+    mean = sums / torch.where(alive, counts.unsqueeze(-1), 1.0)
+    return CodebookEMA(torch.where(alive, mean, state.codebook), counts, sums)
