@@ -1,0 +1,98 @@
+"""A figure that carries its caption and its alternative text wherever the notebook goes."""
+
+import base64
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import as_file, files
+from io import BytesIO
+from typing import Any
+
+import matplotlib.style
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+AxesArray = NDArray[np.object_]
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw in the book's one style; matplotlib's own settings come back afterwards."""
+    with (
+        as_file(files("vae_course.figures") / "vae.mplstyle") as path,
+        matplotlib.style.context(["default", str(path)]),
+    ):
+        yield
+
+
+@contextmanager
+def subplots(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (7.0, 3.2), **options: Any
+) -> Iterator[tuple[Figure, AxesArray]]:
+    """Give a figure and its axes, `(rows, columns)`, to draw on in the book's style.
+
+    Used as `with subplots(1, 2) as (figure, axes):`. Unlike `pyplot.subplots` it leaves no global
+    figure and no setting behind: the figure is shown where it is captioned.
+
+    Args:
+        rows: rows of axes.
+        columns: columns of axes.
+        size: width and height in inches.
+        options: what `Figure.subplots` takes, `sharex` say.
+    """
+    with house_style():
+        figure = Figure(figsize=size)
+        yield figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+@contextmanager
+def one_axes(size: tuple[float, float] = (6.0, 3.2)) -> Iterator[tuple[Figure, Axes]]:
+    """Give a figure with a single axes: `with one_axes() as (figure, ax):`."""
+    with subplots(size=size) as (figure, axes):
+        yield figure, axes[0, 0]
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A figure with the two texts it never goes without; the last line of a cell shows it.
+
+    Attributes:
+        figure: a matplotlib figure.
+        caption: what the reader is to see in it, one or two sentences.
+        alt: what it shows, for those who do not see it.
+
+    Raises:
+        ValueError: caption or alt is empty.
+    """
+
+    figure: Figure
+    caption: str
+    alt: str
+
+    def __post_init__(self) -> None:
+        """Refuse an empty text."""
+        for name in ("caption", "alt"):
+            if not getattr(self, name).strip():
+                raise ValueError(f"a figure needs a {name}: say in words what it shows")
+
+    def png(self) -> bytes:
+        """Return the figure as PNG."""
+        buffer = BytesIO()
+        with house_style():
+            self.figure.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        data = base64.b64encode(self.png()).decode()
+        width = round(self.figure.get_figwidth() * 100)
+        image = (
+            f'<img alt="{escape(self.alt)}" width="{width}" src="data:image/png;base64,{data}"/>'
+        )
+        caption = f"<figcaption>{escape(self.caption)}</figcaption>"
+        return {
+            "text/html": f'<figure class="vae-figure">{image}{caption}</figure>',
+            "text/plain": f"Figure: {self.caption}",
+        }
