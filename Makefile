@@ -1,0 +1,84 @@
+# The short names of the work; `make help` lists them. README and .ci/run use nothing else.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-requirements.lock
+PROFILE ?= quick
+BROWSER ?= yes
+PORT ?= 8000
+
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# The first Python that the course supports; PYTHON=/path/to/python chooses another.
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python,\
+	$(if $(shell $(p) -c '$(SUPPORTED)' 2>/dev/null && echo yes),$(p))))
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help book test env lint types unit notebooks site browser serve clean lock
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  PROFILE=smoke|quick|full  PYTHON=...  BROWSER=no (make test without a Chromium)  PORT=8000"
+
+book: env ## execute the chapters and render the book (PROFILE=full on a GPU)
+	@$(BIN)/vae-course book --profile $(PROFILE)
+
+test: lint types unit notebooks site browser ## check everything: style, types, units, notebooks, pages
+
+env: $(STAMP) ## make the environment from requirements.lock, when it changed
+
+# uv takes 20 seconds where pip takes two minutes; without it pip does the same work.
+$(STAMP): requirements.lock pyproject.toml
+	@if ! "$(PYTHON)" -c '$(SUPPORTED)' 2>/dev/null; then \
+		echo "Python 3.11, 3.12 or 3.13 is needed and '$(or $(PYTHON),python3)' is none of them:" \
+			"install one, or say where it is with 'make PYTHON=/path/to/python3.12'" >&2; exit 1; fi
+	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@uv=uv; uv --version >/dev/null 2>&1 || { uv=$(BIN)/uv; \
+		$(BIN)/python -m pip install --quiet uv >/dev/null 2>&1 || uv=; }; \
+	if [ -n "$$uv" ]; then install="$$uv pip install --quiet --python $(BIN)/python"; \
+	else echo "uv could not be had: installing with pip, which takes longer"; \
+		install="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; fi; \
+	echo "installing requirements.lock into $(VENV)"; \
+	$$install --require-hashes -r requirements.lock && $$install --no-deps -e .
+	@touch $@
+
+lint: env ## check style, in notebooks too
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+types: env ## check types, strictly
+	@$(BIN)/mypy
+
+unit: env ## run the unit and property tests
+	@$(BIN)/pytest -q -m "not browser" -n 2 --dist loadfile
+
+notebooks: env ## run the smoke copy of every chapter and compare its checked outputs (nbval)
+	@$(BIN)/vae-course prepare --profile smoke
+	@$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env _build/nbval
+
+site: env ## execute and render the book in seconds; a warning is an error
+	@$(BIN)/vae-course book --profile smoke
+
+# Run after `site`, whose pages it opens.
+browser: env ## open every page in Chromium and check it
+ifeq ($(BROWSER),no)
+	@echo "*** BROWSER=no: THE BROWSER TESTS DID NOT RUN ***"
+else
+	@$(BIN)/python tests/browser/chromium.py >/dev/null
+	@$(BIN)/pytest -q -m browser tests/browser
+endif
+
+serve: ## show the rendered book at http://127.0.0.1:8000 (PROFILE=..., PORT=...)
+	@test -f _build/site/$(PROFILE)/index.html || \
+		{ echo "no book of profile $(PROFILE) yet: run 'make book PROFILE=$(PROFILE)' first" >&2; exit 1; }
+	@$(BIN)/python -m http.server --bind 127.0.0.1 --directory _build/site/$(PROFILE) $(PORT)
+
+clean: ## remove everything that was built; the environment stays
+	rm -rf _build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+lock: env ## write requirements.lock anew, with the newest versions for Python 3.11 to 3.13
+	@uv=uv; uv --version >/dev/null 2>&1 || uv=$(BIN)/uv; \
+	$$uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \
+		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+		--output-file requirements.lock pyproject.toml
