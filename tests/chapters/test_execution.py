@@ -124,7 +124,16 @@ def test_masters_stay_as_they_are_and_nothing_is_left_beside_the_results(execute
         "02_big.ipynb",
     }
     names = {p.name for p in job_of(project).target.parent.iterdir()}
-    assert names == {"01_small.ipynb", "02_big.ipynb"}
+    chapters = {"01_small", "02_big"}
+    assert names == {f"{name}.{end}" for name in chapters for end in ("ipynb", "metrics.json")}
+
+
+def test_a_run_leaves_its_measurements_machine_readable(executed):
+    target = job_of(executed[0]).target
+    metrics = read(target.with_suffix(".metrics.json"))
+    assert metrics["claims"] == {"lr": {"value": 0.1}}
+    assert metrics["seconds"] == read(target)["metadata"]["vae_course"]["seconds"]
+    assert (metrics["chapter"], metrics["profile"]) == ("01_small", "quick")
 
 
 def test_what_has_not_changed_is_not_run_again_but_still_compared(project):

@@ -39,7 +39,7 @@ def record_chapter(
     notebook = read_notebook(up_to_date(project, chapter, profile=profile).target)
     path = project.record(chapter, profile=profile)
     old = records.read_record(path) if path.exists() else {}
-    new = records.write_record(path, profile=profile, notebook=notebook, tolerances=tolerances)
+    new = records.write_record(path, notebook=notebook, tolerances=tolerances)
     lines = [f"{path.relative_to(project.root)}: {len(new)} claims"]
     for name in [*new, *(name for name in old if name not in new)]:
         if old.get(name) != new.get(name):

@@ -81,7 +81,7 @@ def compare(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> di
 
 
 def write_record(
-    path: Path, *, profile: str, notebook: Notebook, tolerances: Mapping[str, float]
+    path: Path, *, notebook: Notebook, tolerances: Mapping[str, float]
 ) -> dict[str, Recorded]:
     """Record what an executed chapter claims, with old tolerances unless `tolerances` has one.
 
@@ -105,18 +105,26 @@ def write_record(
         name: Recorded(value=value, tolerance=_tolerance(known[name], what=f"'{name}'"))
         for name, value in claims.items()
     }
+    rows = {name: {"value": c.value, "tolerance": c.tolerance} for name, c in new.items()}
+    _write(path, notebook=notebook, claims=rows)
+    return new
+
+
+def write_metrics(path: Path, *, notebook: Notebook, claims: Mapping[str, float]) -> None:
+    """Leave what a run measured beside its notebook, in a record's form but for the tolerances."""
+    rows = {name: {"value": value} for name, value in claims.items()}
+    _write(path, notebook=notebook, claims=rows)
+
+
+def _write(path: Path, *, notebook: Notebook, claims: Mapping[str, Mapping[str, float]]) -> None:
     run = notebook["metadata"]["vae_course"]
     record = {
-        "profile": str(profile),
-        "chapter": path.stem,
+        "profile": run["parameters"]["profile"],
+        "chapter": path.name.split(".")[0],
         **{key: run[key] for key in ("hardware", "versions", "date", "seconds", "peak_memory_mb")},
-        "claims": {
-            name: {"value": claim.value, "tolerance": claim.tolerance}
-            for name, claim in new.items()
-        },
+        "claims": claims,
     }
     write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    return new
 
 
 def _listed(names: Any) -> str:

@@ -24,6 +24,8 @@ def review(project: Project, chapter: Chapter, *, profile: str, notebook: Notebo
     problems = checks.find_problems(notebook)
     try:
         claims = records.harvest(notebook)
+        metrics = project.executed(chapter, profile=profile).with_suffix(".metrics.json")
+        records.write_metrics(metrics, notebook=notebook, claims=claims)
         path = project.record(chapter, profile=profile)
         if profile == Profile.SMOKE or not path.exists():
             notice = _no_record(chapter, profile=profile) if profile != Profile.SMOKE else ""
