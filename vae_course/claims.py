@@ -76,7 +76,7 @@ def format_number(value: float) -> str:
     size = abs(value)
     if isinstance(value, int) or size >= 1000:
         return f"{value:,.0f}"
-    return f"{value:#.4g}" if size >= 1e-3 or size == 0 else f"{value:.2e}"
+    return f"{value:#.4g}".removesuffix(".") if size >= 1e-3 or size == 0 else f"{value:.2e}"
 
 
 def _cell(cell: object) -> str:

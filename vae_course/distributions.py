@@ -90,8 +90,8 @@ class DiscretizedLogistic(Distribution):
         mean: μ, any shape.
         log_scale: log s, broadcastable to it.
 
-    Source: Kingma et al. (2016), "Improved variational inference with inverse autoregressive
-    flow", appendix C.3; Salimans et al. (2017), equation 2 with one component.
+    Source: Salimans et al. (2017), equation 2 with one component; the idea is that of Kingma et
+    al. (2016), "Improved variational inference with inverse autoregressive flow", appendix C.5.
     """
 
     arg_constraints = {"location": constraints.real, "log_scale": constraints.real}  # noqa: RUF012

@@ -83,7 +83,7 @@ class ContinuousBernoulliLikelihood(nn.Module):
 
     log p(x|z) = Σ log C(λ) + x log λ + (1 − x) log(1 − λ).
 
-    Source: Loaiza-Ganem & Cunningham (2019), equations 3 to 5.
+    Source: Loaiza-Ganem & Cunningham (2019), section 3.
     """
 
     parameters_per_pixel = 1
@@ -126,7 +126,7 @@ class GaussianLikelihood(nn.Module):
 class SharedGaussianLikelihood(GaussianLikelihood):
     """A Gaussian whose one σ, shared by all pixels and images, is learned with the network.
 
-    Source: Rybkin et al. (2021), section 4.
+    Source: Rybkin et al. (2021), section 3.1.
     """
 
     def __init__(self, sigma: float = 1.0) -> None:
@@ -138,7 +138,7 @@ class SharedGaussianLikelihood(GaussianLikelihood):
 class DiscretizedLogisticLikelihood(nn.Module):
     """Mass of each of 256 grey levels under a logistic with learned location and scale per pixel.
 
-    Source: Kingma et al. (2016), appendix C.3.
+    Source: Salimans et al. (2017), equation 2; Kingma et al. (2016), appendix C.5.
     """
 
     parameters_per_pixel = 2

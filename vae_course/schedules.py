@@ -29,7 +29,7 @@ class LinearWarmup:
     Raises:
         ValueError: `steps` is not positive.
 
-    Source: Bowman et al. (2016), section 3.1; Sønderby et al. (2016), section 2.3.
+    Source: Bowman et al. (2016), section 3.1; Sønderby et al. (2016).
     """
 
     steps: int
@@ -51,7 +51,7 @@ class Cyclical:
     Raises:
         ValueError: `period` is not positive, or `ramp` not in (0, 1].
 
-    Source: Fu et al. (2019), equations 6 and 7.
+    Source: Fu et al. (2019), section 3.2.
     """
 
     period: int

@@ -32,7 +32,7 @@ def refine_posterior(
     Returns:
         q with batch shape `(batch,)`.
 
-    Source: Cremer et al. (2018), section 3 and equation 7.
+    Source: Cremer et al. (2018), section 3.
     """
     with torch.no_grad():
         start = model.encode(x)

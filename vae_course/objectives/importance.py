@@ -102,7 +102,7 @@ class DReG:
     Attributes:
         k: samples an image.
 
-    Source: Tucker et al. (2019), equations 7 and 8.
+    Source: Tucker et al. (2019), section 3.
     """
 
     k: int

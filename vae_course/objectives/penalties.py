@@ -14,7 +14,7 @@ def free_bits(kl_per_group: Tensor, nats: float) -> Tensor:
     Returns:
         A scalar, in nats per image: a property of the batch and not of one image.
 
-    Source: Kingma et al. (2016), equation 10 (appendix C.8).
+    Source: Kingma et al. (2016), equation 15 (appendix C.8).
     """
     return kl_per_group.mean(0).clamp(min=nats).sum()
 
@@ -30,6 +30,6 @@ def capacity_penalty(kl: Tensor, capacity: float, gamma: float) -> Tensor:
     Returns:
         A scalar, in nats per image.
 
-    Source: Burgess et al. (2018), equation 8.
+    Source: Burgess et al. (2018), section 5.
     """
     return gamma * torch.abs(kl.mean() - capacity)

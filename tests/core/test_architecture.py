@@ -1,0 +1,103 @@
+"""The house: dependencies between its rooms point downwards, and its door opens fast."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vae_course
+
+PACKAGE = Path(vae_course.__file__).parent
+
+# From the ground up; rooms of one floor do not know each other unless said below.
+FLOORS = [
+    {"distributions", "schedules", "storage", "claims", "source", "data"},
+    {"likelihoods", "networks"},
+    {"models", "objectives"},
+    {"training", "latent"},
+    {"metrics", "figures"},
+    {"exercises", "chapters"},
+    {"cli"},
+]
+# A room may use one of its own floor: none does so far.
+NEIGHBORS: set[tuple[str, str]] = set()
+LIGHT = {"chapters", "cli"}  # Start in a moment: nothing that imports torch.
+HEAVY = {"torch", "torchvision", "matplotlib", "lightning_fabric", "torchmetrics"}
+
+
+def floor(room: str) -> int:
+    return next(height for height, rooms in enumerate(FLOORS) if room in rooms)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Return the dotted names that a file imports, wherever in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def test_every_room_has_its_floor() -> None:
+    assert {room_of(path) for path in FILES} == set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_dependencies_point_downwards(path: Path) -> None:
+    room = room_of(path)
+    used = {
+        name.split(".")[1] for name in imports(path) if name.split(".")[0] == "vae_course" != name
+    }
+    for other in (used & set().union(*FLOORS)) - {room}:
+        below = floor(other) < floor(room)
+        assert below or (room, other) in NEIGHBORS, f"{room} uses {other}, which is not below it"
+        assert room not in LIGHT or other in {*LIGHT, "claims", "data"}, f"{room} uses {other}"
+
+
+@pytest.mark.parametrize(
+    "room",
+    [
+        "",
+        "cli",
+        "chapters",
+        *(f"chapters.{p.stem}" for p in sorted((PACKAGE / "chapters").glob("[!_]*.py"))),
+    ],
+)
+def test_light_rooms_import_nothing_heavy_by_name(room: str) -> None:
+    folder = PACKAGE.joinpath(*room.split(".")) if room else PACKAGE
+    path = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+    assert not {name.split(".")[0] for name in imports(path)} & HEAVY
+
+
+def test_package_commands_and_chapters_start_without_torch() -> None:
+    code = (
+        "import sys, pkgutil, vae_course, vae_course.cli, vae_course.chapters as chapters\n"
+        "for module in pkgutil.iter_modules(chapters.__path__):\n"
+        "    __import__(f'vae_course.chapters.{module.name}')\n"
+        f"print(sorted({HEAVY!r} & set(sys.modules)))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert shown.strip() == "[]"
+
+
+def test_no_pickle_is_read_or_written() -> None:
+    for path in FILES:
+        assert not {name.split(".")[0] for name in imports(path)} & {"pickle", "dill", "joblib"}
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call):
+                assert ast.unparse(call.func) not in {"torch.load", "torch.save"}, path
