@@ -1,0 +1,81 @@
+"""Each benchmark runs end to end, small, and writes what the book reads."""
+
+import json
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer import Typer
+from typer.testing import CliRunner
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(script: str, *options: str | Path) -> None:
+    """Run a script's command line in this process, which has imported torch already."""
+    app = Typer()
+    app.command()(runpy.run_path(str(BENCHMARKS / f"{script}.py"))["main"])
+    arguments = [*map(str, options), "--dataset", "fashion-mnist-mini"]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def same_machine(entry: dict[str, Any]) -> None:
+    assert entry["hardware"]["cores"] >= 1
+    assert entry["versions"]["torch"] == torch.__version__.split("+")[0]
+    assert entry["date"].startswith("20")
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the loop's two workers
+def test_throughput(tmp_path: Path) -> None:
+    out = tmp_path / "throughput.json"
+    sizes = ("--images", "128", "--batch-size", "64", "--rounds", "1", "--threads", "1")
+    run("throughput", *sizes, "--no-compiled", "--out", out)
+    result = read(out)
+    same_machine(result)
+    loops = {(row["network"], row["loop"]): row for row in result["rows"]}
+    assert ("conv", "everyone's loop and network") in loops
+    for network in ("mlp", "conv"):
+        assert loops[network, "everyone's loop"]["times_everyones"] == 1.0
+        ours = loops[network, "fit"]
+        assert ours["lowest"] <= ours["images_per_second"] <= ours["highest"]
+
+
+def test_precision(tmp_path: Path) -> None:
+    out = tmp_path / "precision.json"
+    options = ("--images", "1024", "--epochs", "1", "--seeds", "1", "--threads", "1")
+    run("throughput", "--quality", *options, "--out", out)
+    rows = {row["loop"]: row["test_elbo"] for row in read(out)["rows"]}
+    assert rows.keys() == {"fit", "fit, float32"}
+    assert rows["fit"] == pytest.approx(rows["fit, float32"], abs=20)
+
+
+def test_published_resumes_and_keeps_other_entries(tmp_path: Path) -> None:
+    out, checkpoint = tmp_path / "published.json", tmp_path / "run"
+    out.write_text('{"other": {"published": 1}}', encoding="utf-8")
+    run(
+        "published", "exemplar", "--epochs", "1", "--train-images", "512", "--batch-size", "128",
+        "--images", "2", "--samples", "10", "--checkpoint", checkpoint, "--out", out,
+    )  # fmt: skip
+    entry = read(out)["exemplar"]
+    same_machine(entry)
+    assert read(out)["other"] == {"published": 1}
+    assert checkpoint.exists()
+    assert entry["published"] == 228.70
+    assert entry["train_images"] == 512
+    assert entry["reached"]["test_images"] == 2000
+    assert entry["reached"]["nll"] < -entry["reached"]["elbo"]
