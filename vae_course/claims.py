@@ -36,9 +36,18 @@ class Table:
     claims: Mapping[str, Mapping[str, Any]]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.headings)
+        numbers = [all(map(_is_number, column)) for column in zip(*self.rows, strict=True)]
+        kinds = [' class="number"' if number else "" for number in numbers]
+        head = "".join(
+            f'<th scope="col"{kind}>{escape(name)}</th>'
+            for name, kind in zip(self.headings, kinds, strict=True)
+        )
         body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>"
+            "<tr>"
+            + "".join(
+                f"<td{kind}>{escape(cell)}</td>" for cell, kind in zip(row, kinds, strict=True)
+            )
+            + "</tr>"
             for row in self.rows
         )
         html = (
@@ -77,6 +86,11 @@ def format_number(value: float) -> str:
     if isinstance(value, int) or size >= 1000:
         return f"{value:,.0f}"
     return f"{value:#.4g}".removesuffix(".") if size >= 1e-3 or size == 0 else f"{value:.2e}"
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a cell belongs into a column of numbers, flush right; an empty one does too."""
+    return cell == "" or (cell[0] in "-−0123456789" and " " not in cell)
 
 
 def _cell(cell: object) -> str:

@@ -111,6 +111,7 @@ def test_the_kernel_is_this_python_in_a_scratch_folder_with_its_share_of_the_cor
     assert project.book not in (Path(folder), *Path(folder).parents)
     assert not Path(folder).exists()
     assert env["TQDM_DISABLE"] == "1"
+    assert env["OMP_WAIT_POLICY"] == "PASSIVE"
     assert env["OMP_NUM_THREADS"] == str(max(1, machine.cores() // 2))
 
 

@@ -28,7 +28,10 @@ def test_claims_are_shown_and_left_for_a_test_to_compare() -> None:
         "test_elbo": {"value": -236.48123, "unit": "nats", "text": "test ELBO < 0"},
         "active": {"value": 7.0, "unit": "", "text": "latents"},
     }
-    assert "<td>test ELBO &lt; 0</td><td>-236.5</td><td>nats</td>" in bundle["text/html"]
+    assert (
+        '<td>test ELBO &lt; 0</td><td class="number">-236.5</td><td>nats</td>'
+        in bundle["text/html"]
+    )
     assert "test ELBO < 0  -236.5  nats" in bundle["text/plain"]
 
 

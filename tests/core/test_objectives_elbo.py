@@ -125,7 +125,9 @@ def test_negative_elbo_is_the_closed_form_bound_in_expectation(
 
 
 @pytest.mark.parametrize(
-    "objective", [NegativeELBO(), NegativeIWAE(5), DReG(5), squared_error], ids=repr
+    "objective",
+    [NegativeELBO(), NegativeIWAE(5), DReG(5), squared_error],
+    ids=["elbo", "iwae", "dreg", "squared-error"],
 )
 def test_the_loss_of_an_image_does_not_depend_on_the_batch_it_is_in(objective: object) -> None:
     torch.manual_seed(0)

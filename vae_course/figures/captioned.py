@@ -13,7 +13,10 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+_DPI = 160
 
 AxesArray = NDArray[np.object_]
 
@@ -45,7 +48,10 @@ def subplots(
     """
     with house_style():
         figure = Figure(figsize=size)
-        yield figure, figure.subplots(rows, columns, squeeze=False, **options)
+        axes = figure.subplots(rows, columns, squeeze=False, **options)
+        for ax in axes.flat:
+            ax.xaxis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10]))
+        yield figure, axes
 
 
 @contextmanager
@@ -82,12 +88,13 @@ class Captioned:
         """Return the figure as PNG."""
         buffer = BytesIO()
         with house_style():
-            self.figure.savefig(buffer, format="png")
+            self.figure.savefig(buffer, format="png", dpi=_DPI, bbox_inches="tight")
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        data = base64.b64encode(self.png()).decode()
-        width = round(self.figure.get_figwidth() * 100)
+        png = self.png()
+        data = base64.b64encode(png).decode()
+        width = int.from_bytes(png[16:20]) * 100 // _DPI  # the header's width, at 100 an inch
         image = (
             f'<img alt="{escape(self.alt)}" width="{width}" src="data:image/png;base64,{data}"/>'
         )

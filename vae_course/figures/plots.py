@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.ticker import LogFormatter
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -36,10 +37,11 @@ def curves(
             few = len(np.asarray(horizontal)) <= 20
             ax.plot(horizontal, vertical, label=label, marker="o" if few else None)
         ax.set(xlabel=x, ylabel=y)
-        if "x" in log:
-            ax.set_xscale("log")
-        if "y" in log:
-            ax.set_yscale("log")
+        for axis, letter, scale in ((ax.xaxis, "x", ax.set_xscale), (ax.yaxis, "y", ax.set_yscale)):
+            if letter in log:
+                scale("log")
+                axis.set_major_formatter("{x:g}")
+                axis.set_minor_formatter(LogFormatter())
         if len(lines) > 1:
             ax.legend()
     return Captioned(figure, caption, alt)

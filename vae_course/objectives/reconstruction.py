@@ -26,6 +26,6 @@ def squared_error(
 ) -> ReconstructionTerms:
     """‖x − x̂‖² for each image: a sum over pixels, `(batch,)`, never a mean.
 
-    Source: outline of the course, section 2.1; Goodfellow et al. (2016), equation 14.1.
+    Source: Goodfellow et al. (2016), equation 14.1.
     """
     return ReconstructionTerms((x - model(x)).square().flatten(1).sum(-1))

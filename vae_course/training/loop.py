@@ -64,7 +64,7 @@ class _Step(nn.Module):
 
 
 def default_fabric() -> Fabric:
-    """One accelerator, or the CPU; bfloat16 autocast where the hardware multiplies in it.
+    """One CUDA GPU, or the CPU; bfloat16 autocast where the hardware multiplies in it.
 
     Only the networks' matrix products and convolutions are rounded to bfloat16: weights, Adam's
     state and every term of the loss are float32. `benchmarks/throughput.py` measures what it
@@ -72,8 +72,9 @@ def default_fabric() -> Fabric:
     """
     on_gpu = torch.cuda.is_available()
     native = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
-    rounded = MixedPrecision("bf16-mixed", "cuda" if on_gpu else "cpu")
-    return Fabric(accelerator="auto", devices=1, plugins=rounded if native else None)
+    device = "cuda" if on_gpu else "cpu"
+    rounded = MixedPrecision("bf16-mixed", device) if native else None
+    return Fabric(accelerator=device, devices=1, plugins=rounded)
 
 
 def count_steps(images: Tensor, *, epochs: int, batch_size: int = 512) -> int:
