@@ -55,7 +55,8 @@ unit: env ## run the unit and property tests
 
 notebooks: env ## run the smoke copy of every chapter and compare its checked outputs (nbval)
 	@$(BIN)/vae-course prepare --profile smoke
-	@$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-current-env _build/nbval
+	@TQDM_DISABLE=1 OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2 --dist loadfile \
+		--nbval-lax --nbval-current-env _build/nbval
 
 site: env ## execute and render the book in seconds; a warning is an error
 	@$(BIN)/vae-course book --profile smoke
