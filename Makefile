@@ -34,13 +34,14 @@ $(STAMP): requirements.lock pyproject.toml
 		echo "Python 3.11, 3.12 or 3.13 is needed and '$(or $(PYTHON),python3)' is none of them:" \
 			"install one, or say where it is with 'make PYTHON=/path/to/python3.12'" >&2; exit 1; fi
 	@$(BIN)/python -c '$(SUPPORTED)' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@echo "installing requirements.lock into $(VENV)"
 	@uv=uv; uv --version >/dev/null 2>&1 || { uv=$(BIN)/uv; \
-		$(BIN)/python -m pip install --quiet uv >/dev/null 2>&1 || uv=; }; \
-	if [ -n "$$uv" ]; then install="$$uv pip install --quiet --python $(BIN)/python"; \
-	else echo "uv could not be had: installing with pip, which takes longer"; \
-		install="$(BIN)/python -m pip install --quiet --disable-pip-version-check"; fi; \
-	echo "installing requirements.lock into $(VENV)"; \
-	$$install --require-hashes -r requirements.lock && $$install --no-deps -e .
+		$(BIN)/python -m pip install --quiet uv >/dev/null 2>&1; }; \
+	$$uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock || { \
+		echo "uv could not do it: installing with pip, which takes longer"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+			--require-hashes -r requirements.lock; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 lint: env ## check style, in notebooks too
