@@ -105,10 +105,10 @@ class DiscretizedLogistic(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] = s·(log(1 + e^{μ/s}) − log(1 + e^{(μ−1)/s})), to within half a grey level.
+        """E[x] = s·(log(1 + e^{μ/s}) − log(1 + e^{(μ−1)/s})), to within half a gray level.
 
         It is the mean of the logistic clamped to [0, 1]: the integral whose midpoint sum over the
-        grey levels is the exact mean.
+        gray levels is the exact mean.
         """
         scale = torch.exp(self.log_scale)
         above = F.softplus(self.location / scale) - F.softplus((self.location - 1) / scale)

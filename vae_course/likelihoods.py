@@ -136,7 +136,7 @@ class SharedGaussianLikelihood(GaussianLikelihood):
 
 
 class DiscretizedLogisticLikelihood(nn.Module):
-    """Mass of each of 256 grey levels under a logistic with learned location and scale per pixel.
+    """Mass of each of 256 gray levels under a logistic with learned location and scale per pixel.
 
     Source: Salimans et al. (2017), equation 2; Kingma et al. (2016), appendix C.5.
     """

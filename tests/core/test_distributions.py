@@ -154,7 +154,7 @@ def test_discretized_logistic_gradient_is_that_of_its_value() -> None:
 
 
 @given(logistics)
-def test_mean_is_within_half_a_grey_level_of_the_exact_sum(p: DiscretizedLogistic) -> None:
+def test_mean_is_within_half_a_gray_level_of_the_exact_sum(p: DiscretizedLogistic) -> None:
     exact = (direct_masses(float(p.location), float(p.log_scale)) * GRID.double()).sum()
     assert abs(float(p.mean) - float(exact)) < 0.5 / 255 + 1e-5
 

@@ -17,7 +17,7 @@ SHAPE = (1, 8, 8)
 
 
 def pictures(n: int, seed: int = 0) -> torch.Tensor:
-    """Bars of grey: a position and a brightness, so that there is something to learn."""
+    """Bars of gray: a position and a brightness, so that there is something to learn."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.zeros(n, 1, 8, 8)
     columns = torch.randint(0, 7, (n,), generator=generator)

@@ -38,7 +38,7 @@ class ImageSet:
 
 
 def to_unit(images: Tensor) -> Tensor:
-    """Scale grey values to [0, 1]: x = pixel / 255.
+    """Scale gray values to [0, 1]: x = pixel / 255.
 
     Args:
         images: uint8, any shape, on any device.

@@ -88,7 +88,7 @@ def train_classifier(
 def fashion_classifier() -> Classifier:
     """Return the judge of Fashion-MNIST that ships with the package, in evaluation mode.
 
-    It was trained by `scripts/train_classifier.py` on the whole training split, on grey images;
+    It was trained by `scripts/train_classifier.py` on the whole training split, on gray images;
     every chapter uses the same weights, so Fréchet distances compare across chapters.
     """
     resource = files("vae_course.metrics") / "fashion-mnist-classifier.safetensors"

@@ -13,7 +13,7 @@ def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
     if not x.is_floating_point():
         raise ValueError(
             f"images are {x.dtype} but a model takes floats: use vae_course.data.to_unit for "
-            "grey levels or vae_course.data.binarize for zeros and ones"
+            "gray levels or vae_course.data.binarize for zeros and ones"
         )
 
 

@@ -40,7 +40,7 @@ class _Step(nn.Module):
     """Batch, model and objective as one forward pass, which Fabric wraps and synchronizes.
 
     It is called with indices and not with images, because Fabric would round those to bfloat16,
-    in which neighboring grey levels are one.
+    in which neighboring gray levels are one.
     """
 
     def __init__(
@@ -139,19 +139,11 @@ def fit(
     held_out = None
     if validation is not None:
         held_out = _Step(model, objective, fabric.to_device(validation), transform)
-    run = _Run(fabric, module, optimizer, held_out, rate, len(images), batch_size, seed)
+    run = _Run(fabric, module, optimizer, held_out, rate, on_images.images, batch_size, seed)
 
-    fingerprint = {
-        "model": [type(model).__name__, getattr(model, "config", {})],
-        "images": [*images.shape, sum(float(part.double().sum()) for part in images.split(1024))],
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "learning_rate": repr(rate),
-        "objective": _name(objective),
-        "transform": _name(transform),
-        "seed": seed,
-        "processes": fabric.world_size,
-    }
+    fingerprint = (
+        {} if checkpoint is None else _fingerprint(run, model, objective, transform, epochs)
+    )
     history = History()
     if checkpoint is not None and checkpoint.exists():
         settings = load_checkpoint(checkpoint, model, adam, fingerprint)
@@ -180,7 +172,7 @@ class _Run:
     optimizer: Any
     held_out: _Step | None
     rate: Schedule
-    n_images: int
+    images: Tensor
     batch_size: int
     seed: int
 
@@ -195,7 +187,7 @@ class _Run:
 
     def batches(self, epoch: int) -> Tensor:
         """Return this process's share of a fresh permutation, `(steps, batch_size / processes)`."""
-        order = torch.randperm(self.n_images, generator=_seeded("cpu", self.seed, _ORDER, epoch))
+        order = torch.randperm(len(self.images), generator=_seeded("cpu", self.seed, _ORDER, epoch))
         whole = order[: len(order) // self.batch_size * self.batch_size].view(-1, self.batch_size)
         share = whole.chunk(self.fabric.world_size, dim=1)[self.fabric.global_rank]
         return share.to(self.fabric.device)
@@ -245,6 +237,24 @@ class _Run:
                 totals[name] = totals.get(name, 0.0) + float(term) * len(index)
         self.held_out.train()
         return {name: total / count for name, total in totals.items()}
+
+
+def _fingerprint(
+    run: _Run, model: nn.Module, objective: Objective, transform: Transform | None, epochs: int
+) -> dict[str, Any]:
+    """What has to be the same for a checkpoint to be of this run."""
+    images = run.images
+    return {
+        "model": [type(model).__name__, getattr(model, "config", {})],
+        "images": [*images.shape, sum(float(part.double().sum()) for part in images.split(1024))],
+        "epochs": epochs,
+        "batch_size": run.batch_size,
+        "learning_rate": repr(run.rate),
+        "objective": _name(objective),
+        "transform": _name(transform),
+        "seed": run.seed,
+        "processes": run.fabric.world_size,
+    }
 
 
 def _name(thing: object) -> str:
