@@ -9,8 +9,7 @@ from typing import Any
 
 from vae_course.chapters.errors import ChapterError
 from vae_course.chapters.files import Notebook, numbered_cells, write_whole
-
-CLAIMS_MIME = "application/vnd.vae-course.claims+json"
+from vae_course.claims import CLAIMS_MIME
 
 
 @dataclass(frozen=True)
