@@ -36,7 +36,8 @@ class Table:
     claims: Mapping[str, Mapping[str, Any]]
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        numbers = [all(map(_is_number, column)) for column in zip(*self.rows, strict=True)]
+        columns = zip(*self.rows, strict=True)
+        numbers = [any(column) and all(map(_is_number, column)) for column in columns]
         kinds = [' class="number"' if number else "" for number in numbers]
         head = "".join(
             f'<th scope="col"{kind}>{escape(name)}</th>'
