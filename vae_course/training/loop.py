@@ -115,7 +115,7 @@ def fit(
             (`vae_course.data.binarize` draws new zeros and ones at every step).
         validation: held-out images; the objective's terms on them are recorded each epoch, by the
             same noise each time.
-        seed: of permutations and noise; with it a run repeats bit for bit on one machine.
+        seed: of permutations and noise; with it a run repeats bit for bit on one CPU.
         fabric: device, precision and strategy; `default_fabric()` when left out.
         checkpoint: a file; written after every epoch, and resumed from when it is there. The
             resumed run ends in the same weights as one never stopped.
