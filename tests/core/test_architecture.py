@@ -24,7 +24,15 @@ FLOORS = [
 # A room may use one of its own floor: none does so far.
 NEIGHBORS: set[tuple[str, str]] = set()
 LIGHT = {"chapters", "cli"}  # Start in a moment: nothing that imports torch.
-HEAVY = {"torch", "torchvision", "matplotlib", "lightning_fabric", "torchmetrics"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "matplotlib",
+    "lightning_fabric",
+    "torchmetrics",
+    "sklearn",
+    "scipy",
+}
 
 
 def floor(room: str) -> int:

@@ -1,4 +1,4 @@
-"""Moving through latent space: codes in, codes out; a model's `decode` makes them images."""
+"""Samples from the prior, straight walks and grids."""
 
 import torch
 from torch import Tensor
