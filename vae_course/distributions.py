@@ -5,7 +5,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints
 
 
 def reparameterize(
@@ -27,6 +27,36 @@ def reparameterize(
     """
     noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
     return mean + torch.exp(0.5 * log_var) * noise
+
+
+def gumbel_softmax(
+    logits: Tensor, temperature: float, samples: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """y = softmax((logits + g) / τ), g_i = −log(−log u_i): a one-hot choice, made differentiable.
+
+    The largest entry falls on class i with probability softmax(logits)_i at every temperature;
+    as τ → 0 the whole vector becomes that one-hot choice.
+
+    Args:
+        logits: shape `(..., classes)`.
+        temperature: τ > 0.
+        samples: how many to draw.
+        generator: source of the noise.
+
+    Returns:
+        Shape `(samples, ..., classes)`; each vector sums to 1.
+
+    Raises:
+        ValueError: the temperature is not positive.
+
+    Source: Jang et al. (2017), equation 2; Maddison et al. (2017).
+    """
+    if not temperature > 0:
+        raise ValueError(f"temperature = {temperature} is not positive: at 0 it is an arg max")
+    exponential = torch.empty(
+        (samples, *logits.shape), dtype=logits.dtype, device=logits.device
+    ).exponential_(generator=generator)
+    return torch.softmax((logits - torch.log(exponential)) / temperature, dim=-1)
 
 
 class DiagonalGaussian(Independent):  # type: ignore[type-arg]
@@ -69,6 +99,59 @@ class DiagonalGaussian(Independent):  # type: ignore[type-arg]
         """Draw `(*sample_shape, ..., latent)` reparameterized samples."""
         shape = torch.Size(sample_shape) + self.mean.shape
         return reparameterize(self.mean.expand(shape), self.log_var.expand(shape), generator)
+
+    def sample(
+        self,
+        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw like `rsample`, without a gradient."""
+        with torch.no_grad():
+            return self.rsample(sample_shape, generator)
+
+
+class FullGaussian(MultivariateNormal):
+    """N(μ, L Lᵀ) over the last dimension, held as (μ, L) with L lower triangular.
+
+    It is a `torch.distributions.MultivariateNormal`; what it adds is that `rsample` takes an
+    explicit generator: z = μ + L ε with ε ~ N(0, I).
+
+    Args:
+        mean: μ, shape `(..., latent)`.
+        scale_tril: L, shape `(..., latent, latent)`, lower triangular with a positive diagonal.
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+
+    def __init__(self, mean: Tensor, scale_tril: Tensor) -> None:
+        """Hold μ and L as a distribution whose event is the last dimension."""
+        if scale_tril.shape != (*mean.shape, mean.shape[-1]):
+            raise ValueError(
+                f"mean has shape {tuple(mean.shape)} but scale_tril {tuple(scale_tril.shape)}: "
+                "a full Gaussian needs one square matrix for each mean"
+            )
+        super().__init__(mean, scale_tril=scale_tril, validate_args=False)
+
+    def expand(
+        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
+    ) -> "FullGaussian":
+        """Return the same distribution, repeated over `batch_shape`."""
+        shape = torch.Size(batch_shape) + self.event_shape
+        scale_tril = self.scale_tril.expand(*shape, shape[-1])
+        return FullGaussian(self.mean.expand(shape), scale_tril)
+
+    def rsample(
+        self,
+        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """Draw `(*sample_shape, ..., latent)` reparameterized samples."""
+        shape = torch.Size(sample_shape) + self.mean.shape
+        noise = torch.randn(
+            shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device
+        )
+        return self.mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
     def sample(
         self,

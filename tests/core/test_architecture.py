@@ -14,8 +14,8 @@ PACKAGE = Path(vae_course.__file__).parent
 # From the ground up; rooms of one floor do not know each other unless said below.
 FLOORS = [
     {"distributions", "schedules", "storage", "claims", "source", "data"},
-    {"likelihoods", "networks"},
-    {"models", "objectives"},
+    {"likelihoods", "networks", "quantizers"},
+    {"models", "objectives", "families"},
     {"training", "latent"},
     {"metrics", "figures"},
     {"exercises", "chapters"},

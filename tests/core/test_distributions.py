@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from vae_course.distributions import (
     DiagonalGaussian,
     DiscretizedLogistic,
+    gumbel_softmax,
     log_standard_normal,
     reparameterize,
 )
@@ -178,3 +179,26 @@ def test_discretized_logistic_broadcasts_and_expands() -> None:
     assert p.batch_shape == (2, 3, 4)
     assert p.expand((5, 2, 3, 4)).log_prob(torch.zeros(2, 3, 4)).shape == (5, 2, 3, 4)
     assert Independent(p, 2).sample((6,)).shape == (6, 2, 3, 4)
+
+
+def test_gumbel_softmax_chooses_with_the_right_probability() -> None:
+    generator = seeded()
+    logits = torch.tensor([[0.5, -1.0, 1.5], [0.0, 0.0, 2.0]], dtype=torch.float64)
+    for temperature in (0.05, 3.0):
+        y = gumbel_softmax(logits, temperature, 40_000, generator)
+        assert y.shape == (40_000, 2, 3)
+        assert_close(y.sum(-1), torch.ones(40_000, 2, dtype=torch.float64))
+        chosen = torch.nn.functional.one_hot(y.argmax(-1), 3).double().mean(0)
+        p = torch.softmax(logits, -1)
+        assert ((chosen - p).abs() < 5 * (p * (1 - p) / 40_000).sqrt()).all()
+    cold = gumbel_softmax(logits, 1e-4, 1000, generator)
+    assert (cold.max(-1).values > 0.99).double().mean() > 0.99
+
+
+def test_gumbel_softmax_sends_a_gradient_and_refuses_a_temperature_of_zero() -> None:
+    logits = torch.zeros(3, requires_grad=True)
+    y = gumbel_softmax(logits, 0.7, 5, torch.Generator().manual_seed(0))
+    (gradient,) = torch.autograd.grad(y[:, 0].sum(), logits)
+    assert_close(gradient[0], (y[:, 0] * (1 - y[:, 0])).sum() / 0.7)
+    with pytest.raises(ValueError, match="temperature"):
+        gumbel_softmax(logits, 0.0, 1)

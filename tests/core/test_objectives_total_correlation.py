@@ -8,7 +8,12 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from torch.testing import assert_close
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives import gaussian_kl, stratified_weights, tc_decomposition
+from vae_course.objectives import (
+    gaussian_kl,
+    minibatch_weights,
+    stratified_weights,
+    tc_decomposition,
+)
 
 
 def posteriors(n: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -34,7 +39,7 @@ def one_latent(mean: torch.Tensor, log_var: torch.Tensor, d: int) -> MixtureSame
 def test_on_the_whole_data_the_terms_are_those_of_the_gaussian_mixture() -> None:
     mean, log_var = posteriors(40)
     z = DiagonalGaussian(mean, log_var).rsample(generator=torch.Generator().manual_seed(1))
-    terms = tc_decomposition(z, mean, log_var, n_data=40)
+    terms = tc_decomposition(z, mean, log_var, stratified_weights(40, 40))
     log_qz = mixture(mean, log_var).log_prob(z)
     log_product = sum(one_latent(mean, log_var, d).log_prob(z[:, d : d + 1]) for d in range(3))
     log_qzx = DiagonalGaussian(mean, log_var).log_prob(z)
@@ -50,7 +55,8 @@ def test_the_terms_sum_to_the_kl() -> None:
     generator = torch.Generator().manual_seed(1)
     totals = []
     for _ in range(400):
-        terms = tc_decomposition(q.rsample(generator=generator), mean, log_var, n_data=1000)
+        z = q.rsample(generator=generator)
+        terms = tc_decomposition(z, mean, log_var, stratified_weights(30, 1000))
         totals.append(terms.mutual_information + terms.total_correlation + terms.dimension_wise_kl)
     kl = torch.stack(totals)
     assert kl.shape == (400, 30)
@@ -93,8 +99,9 @@ def test_the_order_of_the_batch_does_not_matter() -> None:
     mean, log_var = posteriors(10)
     z = DiagonalGaussian(mean, log_var).rsample(generator=torch.Generator().manual_seed(1))
     order = torch.randperm(10)
-    one = tc_decomposition(z, mean, log_var, 500)
-    other = tc_decomposition(z[order], mean[order], log_var[order], 500)
+    weights = stratified_weights(10, 500)
+    one = tc_decomposition(z, mean, log_var, weights)
+    other = tc_decomposition(z[order], mean[order], log_var[order], weights)
     assert_close(other.total_correlation, one.total_correlation[order])
     assert_close(other.mutual_information, one.mutual_information[order])
 
@@ -103,10 +110,11 @@ def test_shuffling_each_latent_by_itself_removes_its_total_correlation() -> None
     n = 2000
     mean, log_var = posteriors(n)
     z = DiagonalGaussian(mean, log_var).rsample(generator=torch.Generator().manual_seed(1))
-    dependent = tc_decomposition(z, mean, log_var, n).total_correlation.mean()
+    weights = stratified_weights(n, n)
+    dependent = tc_decomposition(z, mean, log_var, weights).total_correlation.mean()
     order = torch.stack([torch.randperm(n) for _ in range(3)], dim=1)
     apart = (values.gather(0, order) for values in (z, mean, log_var))
-    independent = tc_decomposition(*apart, n).total_correlation.mean()
+    independent = tc_decomposition(*apart, weights).total_correlation.mean()
     # Two latents of correlation r = cov / var share −½ log(1 − r²) nats.
     assert float(dependent) == pytest.approx(gaussian_total_correlation(), abs=0.1)
     assert abs(float(independent)) < 0.1
@@ -121,7 +129,7 @@ def gaussian_total_correlation() -> float:
 def test_terms_stay_float32_and_carry_a_gradient() -> None:
     mean, log_var = (values.float().requires_grad_() for values in posteriors(6))
     z = DiagonalGaussian(mean, log_var).rsample()
-    terms = tc_decomposition(z, mean, log_var, 100)
+    terms = tc_decomposition(z, mean, log_var, stratified_weights(6, 100))
     assert terms.total_correlation.dtype == torch.float32
     terms.total_correlation.mean().backward()
     assert torch.isfinite(mean.grad).all() and torch.isfinite(log_var.grad).all()
@@ -129,6 +137,28 @@ def test_terms_stay_float32_and_carry_a_gradient() -> None:
 
 @pytest.mark.parametrize(("batch", "n_data"), [(1, 100), (10, 9)])
 def test_a_batch_too_small_or_larger_than_the_data_is_refused(batch: int, n_data: int) -> None:
-    zeros = torch.zeros(batch, 2)
     with pytest.raises(ValueError, match=f"batch of {batch} from n_data = {n_data}"):
-        tc_decomposition(zeros, zeros, zeros, n_data)
+        stratified_weights(batch, n_data)
+
+
+def test_minibatch_weights_are_the_papers() -> None:
+    mean, log_var = posteriors(20)
+    z = DiagonalGaussian(mean, log_var).rsample(generator=torch.Generator().manual_seed(1))
+    terms = tc_decomposition(z, mean, log_var, minibatch_weights(20, 500))
+    # Equation 5 of Chen et al. (2018): log q(z) ≈ log Σ_j q(z|x_j) − log(N M).
+    log_qz = mixture(mean, log_var).log_prob(z) - math.log(500)
+    log_qzx = DiagonalGaussian(mean, log_var).log_prob(z)
+    assert_close(terms.mutual_information, log_qzx - log_qz)
+    with pytest.raises(ValueError, match="batch of 10 from n_data = 9"):
+        minibatch_weights(10, 9)
+
+
+def test_minibatch_weights_add_constants() -> None:
+    mean, log_var = posteriors(20)
+    z = DiagonalGaussian(mean, log_var).rsample(generator=torch.Generator().manual_seed(1))
+    even = tc_decomposition(z, mean, log_var, torch.full((20, 20), 1 / 20).double())
+    terms = tc_decomposition(z, mean, log_var, minibatch_weights(20, 500))
+    log_n = torch.full((20,), math.log(500), dtype=torch.float64)
+    assert_close(terms.mutual_information - even.mutual_information, log_n)
+    assert_close(terms.total_correlation - even.total_correlation, 2 * log_n)
+    assert_close(terms.dimension_wise_kl - even.dimension_wise_kl, -3 * log_n)

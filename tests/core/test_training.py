@@ -8,6 +8,7 @@ import torch
 from lightning_fabric import Fabric
 from torch.testing import assert_close
 
+from vae_course.data import Labeled
 from vae_course.models import VAE, Autoencoder, save_model
 from vae_course.objectives import NegativeELBO, NegativeIWAE, gaussian_kl, squared_error
 from vae_course.schedules import Constant, CosineDecay, LinearWarmup
@@ -429,3 +430,32 @@ def test_the_default_device_and_precision_train() -> None:
     model = make_autoencoder()
     history = fit(model, pictures(64), squared_error, epochs=1, batch_size=16)
     assert history.images_seen == 64
+
+
+def test_labels_travel_with_their_images() -> None:
+    images = pictures(64)
+    labels = images.flatten(1).sum(1)  # something of the image itself, to be recognized by
+    spy = Spy()
+    train(
+        make_autoencoder(),
+        spy,
+        images=Labeled(images, labels),
+        transform=lambda x, generator: 2 * x,
+        validation=Labeled(images[:8], labels[:8]),
+    )
+    assert len(spy.batches) == 2 * (4 + 1)
+    for batch in spy.batches:
+        assert_close(batch.images.flatten(1).sum(1), 2 * batch.labels)
+    with pytest.raises(ValueError, match="64 images but 3 labels"):
+        Labeled(images, labels[:3])
+
+
+def test_a_checkpoint_knows_its_labels(tmp_path: Path) -> None:
+    images, path = pictures(64), tmp_path / "run.safetensors"
+    for shift in (0, 1):
+        labels = torch.arange(64) + shift
+        if shift:
+            with pytest.raises(ValueError, match="images"):
+                train(make_autoencoder(), Spy(), images=Labeled(images, labels), checkpoint=path)
+        else:
+            train(make_autoencoder(), Spy(), images=Labeled(images, labels), checkpoint=path)

@@ -2,7 +2,7 @@
 
 from vae_course.data.dequantization import dequantize
 from vae_course.data.errors import DataError, DataWarning, ReducedDataWarning
-from vae_course.data.images import ImageSet, binarize, to_unit
+from vae_course.data.images import ImageSet, Labeled, binarize, to_unit
 from vae_course.data.loading import load
 from vae_course.data.sprites import FACTORS, SHAPES, FactorImages, Sprites, read_dsprites
 
@@ -13,6 +13,7 @@ __all__ = [
     "DataWarning",
     "FactorImages",
     "ImageSet",
+    "Labeled",
     "ReducedDataWarning",
     "Sprites",
     "binarize",

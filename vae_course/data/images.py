@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,6 +36,39 @@ class ImageSet:
         """``(C, H, W)`` of one image."""
         channels, height, width = self.images.shape[1:]
         return channels, height, width
+
+
+@dataclass(frozen=True, eq=False)
+class Labeled:
+    """Images with what is known about each: a batch of it is an index slice of both.
+
+    Attributes:
+        images: ``(N, ...)``.
+        labels: ``(N,)`` int64, or any tensor with one row for each image.
+
+    Raises:
+        ValueError: not as many labels as images.
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        """Check the lengths."""
+        if len(self.images) != len(self.labels):
+            raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def __getitem__(self, index: Tensor | slice) -> "Labeled":
+        """Return some of them."""
+        return Labeled(self.images[index], self.labels[index])
+
+    def to(self, *args: Any, **kwargs: Any) -> "Labeled":
+        """Move both, as a tensor's own ``to`` does."""
+        return Labeled(self.images.to(*args, **kwargs), self.labels.to(*args, **kwargs))
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.objectives import LatentVariableModel, gaussian_kl, log_weights
+from vae_course.objectives import LatentVariableModel, kl_to_standard_normal, log_weights
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def estimate_elbo(
             z = q.rsample((part,), generator)
             total = total + model.decode(z).log_prob(batch).sum(0)
         reconstruction.append(-total / samples)
-        kl.append(gaussian_kl(q.mean, q.log_var).sum(-1))
+        kl.append(kl_to_standard_normal(q))
     first, second = torch.cat(reconstruction), torch.cat(kl)
     return ELBOEstimate(-first - second, first, second)
 

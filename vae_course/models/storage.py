@@ -6,13 +6,24 @@ from torch import nn
 
 from vae_course import storage
 from vae_course.models.autoencoder import Autoencoder
+from vae_course.models.code_prior import CodePrior
+from vae_course.models.factor_vae import FactorVAE
+from vae_course.models.heads import FullCovarianceVAE
 from vae_course.models.vae import VAE
+from vae_course.models.vq_vae import VQVAE
 
-MODELS: dict[str, type[Autoencoder] | type[VAE]] = {"Autoencoder": Autoencoder, "VAE": VAE}
+MODELS: dict[str, type[nn.Module]] = {
+    "Autoencoder": Autoencoder,
+    "CodePrior": CodePrior,
+    "FactorVAE": FactorVAE,
+    "FullCovarianceVAE": FullCovarianceVAE,
+    "VAE": VAE,
+    "VQVAE": VQVAE,
+}
 
 
-def save_model(model: Autoencoder | VAE, path: Path) -> None:
-    """Write the model to `path`, whole or not at all."""
+def save_model(model: nn.Module, path: Path) -> None:
+    """Write one of `MODELS` to `path`, whole or not at all."""
     settings = {"model": type(model).__name__, "config": model.config}
     storage.write(path, model.state_dict(), settings)
 

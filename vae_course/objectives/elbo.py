@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_course.distributions import DiagonalGaussian, FullGaussian
 from vae_course.objectives.protocol import LatentVariableModel
 from vae_course.schedules import Constant, Schedule
 
@@ -24,6 +25,31 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
     Source: Kingma & Welling (2014), appendix B.
     """
     return 0.5 * (mean.square() + log_var.exp() - log_var - 1)
+
+
+def full_gaussian_kl(mean: Tensor, scale_tril: Tensor) -> Tensor:
+    """KL(N(μ, L Lᵀ) ‖ N(0, I)) = ½ (‖μ‖² + ‖L‖² − Σ_d log L_dd² − d), all latents together.
+
+    Args:
+        mean: μ, shape `(batch, latent)`.
+        scale_tril: L, shape `(batch, latent, latent)`, lower triangular; ‖L‖² is the sum of the
+            squares of its entries, which is the trace of L Lᵀ.
+
+    Returns:
+        Shape `(batch,)`, in nats per image.
+
+    Source: Kingma & Welling (2019), section 2.5.1, for the Cholesky factor of a posterior.
+    """
+    log_det = 2 * torch.log(torch.diagonal(scale_tril, dim1=-2, dim2=-1)).sum(-1)
+    trace = scale_tril.square().sum((-2, -1))
+    return 0.5 * (mean.square().sum(-1) + trace - log_det - mean.shape[-1])
+
+
+def kl_to_standard_normal(q: DiagonalGaussian | FullGaussian) -> Tensor:
+    """KL(q ‖ N(0, I)) in closed form, by q's kind: shape `(batch,)`, nats per image."""
+    if isinstance(q, FullGaussian):
+        return full_gaussian_kl(q.mean, q.scale_tril)
+    return gaussian_kl(q.mean, q.log_var).sum(-1)
 
 
 def elbo(log_px: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
@@ -80,5 +106,5 @@ class NegativeELBO:
         q = model.encode(x)
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
+        kl = kl_to_standard_normal(q)
         return ELBOTerms(-elbo(log_px, kl, self.beta(step)), -log_px, kl)

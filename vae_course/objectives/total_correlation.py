@@ -49,24 +49,43 @@ def stratified_weights(batch: int, n_data: int) -> Tensor:
     return torch.full((batch, batch), others, dtype=torch.float64).fill_diagonal_(1 / n_data)
 
 
-def tc_decomposition(z: Tensor, mean: Tensor, log_var: Tensor, n_data: int) -> TCTerms:
+def minibatch_weights(batch: int, n_data: int) -> Tensor:
+    """1 / (N M) for each of the M images: simpler than stratified weights, and biased.
+
+    Image i itself, whose posterior is the largest at z_i, counts as much as any other, where it
+    should count 1/N of a whole of 1. And the rows sum to 1/N: against weights of sum 1 that adds
+    the constants log N to the mutual information and (latents − 1) log N to the total correlation.
+    Constants have no gradient, but the terms are not to be read as what they are named.
+
+    Returns:
+        Shape `(batch, batch)`.
+
+    Raises:
+        ValueError: fewer images in the data than in the batch, or none.
+
+    Source: Chen et al. (2018), equation 5, minibatch-weighted sampling.
+    """
+    if not 1 <= batch <= n_data:
+        raise ValueError(f"a batch of {batch} from n_data = {n_data} images")
+    return torch.full((batch, batch), 1 / (n_data * batch), dtype=torch.float64)
+
+
+def tc_decomposition(z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor) -> TCTerms:
     """E_x KL(q(z|x) ‖ p(z)) = I(x; z) + KL(q(z) ‖ Π_d q(z_d)) + Σ_d KL(q(z_d) ‖ p(z_d)).
 
     Args:
         z: one sample of each q(z|x), shape `(batch, latent)`.
         mean: μ of q(z|x), the same shape.
         log_var: log σ² of q(z|x), the same shape.
-        n_data: images in the whole training set, not in the batch.
+        weights: how much posterior j counts in q(z_i), `(batch, batch)`: from
+            `stratified_weights` or `minibatch_weights`.
 
     Returns:
         Three terms of shape `(batch,)`, nats per image.
 
-    Raises:
-        ValueError: fewer than two images in the batch, or fewer in the data than in the batch.
-
     Source: Chen et al. (2018), equation 2.
     """
-    log_weights = stratified_weights(len(z), n_data).log().to(z)
+    log_weights = weights.log().to(z)
     # log q(z_i,d | x_j): a batch of codes against a batch of posteriors, `(batch, batch, latent)`.
     pairs = Normal(mean, torch.exp(0.5 * log_var), validate_args=False).log_prob(z.unsqueeze(1))
     log_qzx = DiagonalGaussian(mean, log_var).log_prob(z)

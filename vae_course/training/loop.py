@@ -13,6 +13,7 @@ from numpy.random import SeedSequence
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from vae_course.data import Labeled
 from vae_course.schedules import CosineDecay, Schedule
 from vae_course.training.checkpoint import load_checkpoint, save_checkpoint
 from vae_course.training.history import History, check_finite
@@ -30,7 +31,7 @@ class Objective(Protocol):
     """Terms of a batch: a dataclass of `(batch,)` tensors, the first of them called `loss`."""
 
     def __call__(
-        self, model: Any, x: Tensor, step: int, generator: torch.Generator | None = None
+        self, model: Any, x: Any, step: int, generator: torch.Generator | None = None
     ) -> Any:
         """Evaluate on a batch."""
         ...
@@ -47,7 +48,7 @@ class _Step(nn.Module):
         self,
         model: nn.Module,
         objective: Objective,
-        images: Tensor,
+        images: Tensor | Labeled,
         transform: Transform | None,
     ) -> None:
         super().__init__()
@@ -57,10 +58,17 @@ class _Step(nn.Module):
         self.transform = transform
 
     def forward(self, index: Tensor, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        x = self.images[index]
-        x = self.transform(x, generator) if self.transform else x
+        x = self.transformed(self.images[index], generator)
         terms = self.objective(self.model, x, step, generator)
         return {f.name: getattr(terms, f.name).float().mean() for f in fields(terms)}
+
+    def transformed(self, x: Tensor | Labeled, generator: torch.Generator) -> Tensor | Labeled:
+        """Transform a batch's images; labels stay what they are."""
+        if self.transform is None:
+            return x
+        if isinstance(x, Labeled):
+            return Labeled(self.transform(x.images, generator), x.labels)
+        return self.transform(x, generator)
 
 
 def default_fabric() -> Fabric:
@@ -77,21 +85,21 @@ def default_fabric() -> Fabric:
     return Fabric(accelerator=device, devices=1, plugins=rounded)
 
 
-def count_steps(images: Tensor, *, epochs: int, batch_size: int = 512) -> int:
+def count_steps(images: Tensor | Labeled, *, epochs: int, batch_size: int = 512) -> int:
     """How many steps `fit` takes: whole batches only, `epochs · ⌊N / batch_size⌋`."""
     return epochs * (len(images) // batch_size)
 
 
 def fit(
     model: nn.Module,
-    images: Tensor,
+    images: Tensor | Labeled,
     objective: Objective,
     *,
     epochs: int,
     batch_size: int = 512,
     learning_rate: float | Schedule = 2e-3,
     transform: Transform | None = None,
-    validation: Tensor | None = None,
+    validation: Tensor | Labeled | None = None,
     seed: int = 0,
     fabric: Fabric | None = None,
     checkpoint: Path | None = None,
@@ -106,12 +114,13 @@ def fit(
 
     Args:
         model: trained in place, and left in evaluation mode on the device it was trained on.
-        images: shape `(N, ...)`; what the objective takes, or what `transform` turns into that.
+        images: shape `(N, ...)`; what the objective takes, or what `transform` turns into that. As
+            `Labeled(images, labels)`, the objective gets both.
         objective: maps (model, x, step, generator) to terms, each `(batch,)`.
         epochs: passes over the images; the last, partial batch of each is left out.
         batch_size: images a step, over all processes together.
         learning_rate: the start of a cosine decay to zero, or any schedule.
-        transform: applied to every batch on the device, with the step's generator
+        transform: applied to the images of every batch on the device, with the step's generator
             (`vae_course.data.binarize` draws new zeros and ones at every step).
         validation: held-out images; the objective's terms on them are recorded each epoch, by the
             same noise each time.
@@ -172,7 +181,7 @@ class _Run:
     optimizer: Any
     held_out: _Step | None
     rate: Schedule
-    images: Tensor
+    images: Tensor | Labeled
     batch_size: int
     seed: int
 
@@ -243,10 +252,12 @@ def _fingerprint(
     run: _Run, model: nn.Module, objective: Objective, transform: Transform | None, epochs: int
 ) -> dict[str, Any]:
     """What has to be the same for a checkpoint to be of this run."""
-    images = run.images
+    data = run.images
+    tensors = [data.images, data.labels] if isinstance(data, Labeled) else [data]
+    sums = [sum(float(part.double().sum()) for part in tensor.split(1024)) for tensor in tensors]
     return {
         "model": [type(model).__name__, getattr(model, "config", {})],
-        "images": [*images.shape, sum(float(part.double().sum()) for part in images.split(1024))],
+        "images": [*tensors[0].shape, *sums],
         "epochs": epochs,
         "batch_size": run.batch_size,
         "learning_rate": repr(run.rate),
@@ -272,7 +283,7 @@ def _seeded(device: torch.device | str, *entropy: int) -> torch.Generator:
     return _reseed(torch.Generator(device), *entropy)
 
 
-def _check_sizes(images: Tensor, epochs: int, batch_size: int, processes: int) -> None:
+def _check_sizes(images: Tensor | Labeled, epochs: int, batch_size: int, processes: int) -> None:
     if epochs < 1:
         raise ValueError(f"epochs = {epochs}: training takes at least one pass")
     if not 1 <= batch_size <= len(images):

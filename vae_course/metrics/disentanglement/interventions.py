@@ -114,4 +114,5 @@ def _draw(
 def _codes(represent: Represent, factors: Tensor) -> Tensor:
     """Represent `(count, batch, K)` in pieces; returns `(count, batch, latent)`."""
     pieces = [represent(piece) for piece in factors.flatten(0, 1).split(_AT_ONCE)]
-    return torch.cat(pieces).double().unflatten(0, factors.shape[:2])
+    codes = torch.cat(pieces).double()
+    return codes.view(*factors.shape[:2], codes.shape[-1])

@@ -39,4 +39,5 @@ def mutual_information_gap(codes: Tensor, factors: Tensor, bins: int = 20) -> fl
 
 def _digitize(column: np.ndarray, bins: int) -> np.ndarray:
     edges = np.histogram_bin_edges(column, bins)
-    return np.digitize(column, edges[1:-1])
+    binned: np.ndarray = np.digitize(column, edges[1:-1])
+    return binned

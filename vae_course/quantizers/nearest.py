@@ -75,8 +75,17 @@ def commitment_loss(z_e: Tensor, codes: Tensor) -> Tensor:
     return (z_e - codes.detach()).square().flatten(1).sum(-1)
 
 
+def summed_over_processes(counts: Tensor) -> Tensor:
+    """Return the sum of a tensor over all processes of a run; of one, the tensor itself."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(counts)
+    return counts
+
+
 def perplexity(indices: Tensor, codes: int) -> Tensor:
     """exp(−Σ_k p_k log p_k), with p the frequencies of the indices: how many codes are in use.
+
+    Where several processes train together, p counts the indices of all of them.
 
     Args:
         indices: any shape, each in 0 … `codes` − 1.
@@ -85,7 +94,8 @@ def perplexity(indices: Tensor, codes: int) -> Tensor:
     Returns:
         A scalar from 1 (one code takes everything) to `codes` (all equally often).
     """
-    frequencies = torch.bincount(indices.flatten(), minlength=codes) / indices.numel()
+    counts = summed_over_processes(torch.bincount(indices.flatten(), minlength=codes))
+    frequencies = counts / counts.sum()
     entropy: Tensor = torch.special.entr(frequencies).sum()
     return entropy.exp()
 
@@ -119,6 +129,7 @@ def ema_update(
     Both averages start at zero, so after t steps both are too small by the factor 1 − γ^t, which
     the ratio cancels: the first step puts a code at the mean of its encodings. (Starting m at the
     codebook but N at zero is the well-known mistake: the first step inflates e by 1 / (1 − γ).)
+    Encodings are counted over all processes of a run.
     A code that nothing has chosen for so long that its N vanished stays where it is.
 
     Args:
@@ -142,8 +153,8 @@ def ema_update(
         0, indices.flatten(), flat.new_ones(len(flat))
     )
     added = torch.zeros_like(state.sums).index_add(0, indices.flatten(), flat)
-    counts = decay * state.counts + (1 - decay) * chosen
-    sums = decay * state.sums + (1 - decay) * added
+    counts = decay * state.counts + (1 - decay) * summed_over_processes(chosen)
+    sums = decay * state.sums + (1 - decay) * summed_over_processes(added)
     alive = (counts > 1e-5).unsqueeze(-1)
     mean = sums / torch.where(alive, counts.unsqueeze(-1), 1.0)
     return CodebookEMA(torch.where(alive, mean, state.codebook), counts, sums)

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from vae_course.objectives import (
+from vae_course.quantizers import (
     CodebookEMA,
     codebook_loss,
     commitment_loss,
