@@ -1,6 +1,18 @@
 """Exercises: one module a chapter with the checks, and `check`, which a notebook calls."""
 
-from vae_course.exercises import chapter_02, chapter_05, chapter_09  # noqa: F401  (they register)
+from vae_course.exercises import (  # noqa: F401  (they register)
+    chapter_01,
+    chapter_02,
+    chapter_03,
+    chapter_04,
+    chapter_05,
+    chapter_06,
+    chapter_07,
+    chapter_08,
+    chapter_09,
+    chapter_10,
+    chapter_11,
+)
 from vae_course.exercises.check import Verdict, check, registered
 
 __all__ = ["Verdict", "check", "registered"]
