@@ -110,6 +110,44 @@ class DiagonalGaussian(Independent):  # type: ignore[type-arg]
             return self.rsample(sample_shape, generator)
 
 
+def diagonal_kl(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
+    """KL(q ‖ p) = ½ (log σ_p² − log σ_q² + (σ_q² + (μ_q − μ_p)²) / σ_p² − 1), latent by latent.
+
+    Args:
+        q: the distribution that the average is taken over, event `(latent,)`.
+        p: the other one; its shape is q's, or broadcasts to it.
+
+    Returns:
+        Shape `(batch, latent)`, in nats; `.sum(-1)` is the KL of the whole layer.
+
+    Source: Kingma & Welling (2014), appendix B, for p = N(0, I).
+    """
+    log_ratio = q.log_var - p.log_var
+    distance = (q.mean - p.mean).square() * (-p.log_var).exp()
+    return 0.5 * (log_ratio.exp() + distance - log_ratio - 1)
+
+
+def precision_weighted(evidence: DiagonalGaussian, prior: DiagonalGaussian) -> DiagonalGaussian:
+    """Return the normalized product of two Gaussians: precisions add, means are weighted by them.
+
+    1/σ² = 1/σ̂² + 1/σ_p² and μ = σ² (μ̂ / σ̂² + μ_p / σ_p²).
+
+    Args:
+        evidence: N(μ̂, σ̂²), what the image says about a layer; as a function of z it is a
+            likelihood, so that the result is Bayes' rule.
+        prior: N(μ_p, σ_p²), what the layer above says, of the same shape.
+
+    Returns:
+        N(μ, σ²), narrower than both.
+
+    Source: Sønderby et al. (2016), section 2.
+    """
+    log_odds = prior.log_var - evidence.log_var  # log of the ratio of precisions
+    weight = log_odds.sigmoid()  # the evidence's share of the precision
+    mean = prior.mean + weight * (evidence.mean - prior.mean)
+    return DiagonalGaussian(mean, evidence.log_var + F.logsigmoid(log_odds))
+
+
 class FullGaussian(MultivariateNormal):
     """N(μ, L Lᵀ) over the last dimension, held as (μ, L) with L lower triangular.
 

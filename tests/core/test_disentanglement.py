@@ -12,6 +12,7 @@ from vae_course.metrics.disentanglement import (
     dci,
     factor_vae_score,
     mutual_information_gap,
+    normalized_information,
     sap,
 )
 
@@ -64,6 +65,14 @@ def test_mig_divides_by_the_factors_entropy() -> None:
     half = torch.stack([many[:, 0], many[:, 1] // 5], -1).float()  # one bit of log2(10)
     wanted = (1 + math.log(2) / math.log(10)) / 2
     assert mutual_information_gap(half, many) == pytest.approx(wanted, abs=0.02)
+
+
+def test_information_is_a_share_of_each_factor() -> None:
+    """Of a factor of ten values, one bit in a binary latent; nothing of an independent one."""
+    many = factors(4000, 0, (2, 10))
+    share = normalized_information(torch.stack([many[:, 1] // 5, many[:, 0]], -1).float(), many)
+    wanted = torch.tensor([[0, 1], [math.log(2) / math.log(10), 0]])
+    torch.testing.assert_close(share.float(), wanted, rtol=0, atol=0.01)
 
 
 @pytest.mark.parametrize(

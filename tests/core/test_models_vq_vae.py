@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from vae_course.models import VQVAE, CodePrior, load_model, save_model
 from vae_course.objectives import code_length, vq_loss
-from vae_course.quantizers import QUANTIZERS
+from vae_course.quantizers import QUANTIZERS, perplexity
 from vae_course.training import fit
 
 SHAPE = (1, 8, 8)
@@ -85,6 +85,28 @@ def test_saved_and_loaded_it_is_the_same(quantizer: str, x: torch.Tensor, tmp_pa
     save_model(made, tmp_path / "model.safetensors")
     again = load_model(tmp_path / "model.safetensors").eval()
     assert_close(again(x[:3]).p.mean, made(x[:3]).p.mean)
+
+
+def test_the_terms_count_the_codes_of_the_batch(x: torch.Tensor) -> None:
+    made = model().eval()
+    terms = vq_loss(made, x, 0)
+    indices = made.indices(x)
+    assert_close(terms.perplexity, perplexity(indices, 6).expand(64))
+    assert torch.equal(terms.codes_used, torch.full((64,), len(indices.unique())))
+
+
+def test_with_the_uniform_prior_the_bound_is_below_the_sum_over_all_maps() -> None:
+    """(14.9) on a model whose maps can be listed: one position, six codes."""
+    torch.manual_seed(0)
+    settings = {"codes": 6, "dim": 4, "likelihood": "bernoulli"}
+    made = VQVAE((1, 2, 2), quantizer="ema", halvings=1, width=8, residual=(1, 4), **settings)
+    x = torch.bernoulli(torch.full((5, 1, 2, 2), 0.5), generator=seeded())
+    made.eval()
+    with torch.no_grad():
+        bound = made.decode_indices(made.indices(x)).log_prob(x) - math.log(6)
+        each = made.decode_indices(torch.arange(6).view(6, 1, 1))
+        marginal = torch.logsumexp(each.log_prob(x.unsqueeze(1)), 1) - math.log(6)
+    assert torch.all(bound <= marginal)
 
 
 def test_unknown_quantizers_are_refused() -> None:

@@ -83,3 +83,21 @@ def test_wrong_settings_are_named(transformer: CausalTransformer) -> None:
         CausalTransformer(4, 4, width=10, heads=4)
     with pytest.raises(ValueError, match="temperature = 0"):
         transformer.sample(1, temperature=0)
+
+
+def test_attention_on_a_cpu_stays_in_float32(
+    transformer: CausalTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 its backward pass takes ten times as long there."""
+    seen = []
+    attention = torch.nn.functional.scaled_dot_product_attention
+
+    def spied(q: torch.Tensor, *args: torch.Tensor, **options: bool) -> torch.Tensor:
+        result = attention(q, *args, **options)
+        seen.append((q.dtype, result.dtype))
+        return result
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", spied)
+    with torch.autocast("cpu", torch.bfloat16):
+        transformer(torch.zeros(2, 10, dtype=torch.int64))
+    assert seen == [(torch.float32, torch.float32)] * 2

@@ -6,6 +6,7 @@ from torch.testing import assert_close
 
 from vae_course.quantizers import (
     CodebookEMA,
+    code_counts,
     codebook_loss,
     commitment_loss,
     ema_update,
@@ -82,6 +83,15 @@ def test_the_codebook_gradient_does_not_scale_with_the_batch(
     assert_close(once[code], 2 * (codebook[code] - members).sum(0) / len(z_e))
 
 
+def test_under_autocast_the_nearest_code_is_still_the_nearest() -> None:
+    """Distances that differ by less than bfloat16 can tell decide the choice."""
+    codebook = 10 + 0.01 * torch.arange(200.0).unsqueeze(1)
+    z_e = codebook[torch.arange(199, -1, -1)].unsqueeze(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        indices = quantize(z_e, codebook).indices
+    assert (indices[0] - torch.arange(199, -1, -1)).abs().max() <= 1
+
+
 def test_encodings_of_another_width_are_refused(codebook: torch.Tensor) -> None:
     with pytest.raises(ValueError, match="last dimension"):
         quantize(torch.zeros(2, 4, 7), codebook)
@@ -91,6 +101,11 @@ def test_encodings_of_another_width_are_refused(codebook: torch.Tensor) -> None:
 def test_perplexity_lies_between_one_and_the_codes_in_use(indices: list[int]) -> None:
     value = float(perplexity(torch.tensor(indices), 10))
     assert 1 - 1e-5 <= value <= len(set(indices)) + 1e-5
+
+
+def test_codes_are_counted() -> None:
+    counts = code_counts(torch.tensor([[0, 3], [3, 3]]), 5)
+    assert counts.tolist() == [1, 0, 0, 3, 0]
 
 
 def test_perplexity_extremes() -> None:

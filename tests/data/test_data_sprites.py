@@ -169,3 +169,30 @@ def test_broken_archives_are_named(tmp_path: Path) -> None:
         broken.writestr("latents_classes.npy", labels.getvalue())
     with pytest.raises(DataError, match="ends after image 0"):
         read_dsprites(path)
+
+
+def test_a_smaller_world_has_the_images_of_its_choice() -> None:
+    choice = {"shape": [2], "scale": [0, 5], "orientation": range(0, 40, 10), "x": [3, 1]}
+    small = WORLD.only(**choice)
+    assert small.factor_sizes == (1, 2, 4, 2, 16)
+    everything = torch.arange(len(small))
+    assert torch.equal(small.images(everything), WORLD.images(WORLD.select(**choice)))
+    assert torch.equal(small.index(small.factors(everything)), everything)
+
+
+def test_a_smaller_world_numbers_the_chosen_values_by_place() -> None:
+    small = WORLD.only(x=[3, 1])
+    inside = torch.tensor([[1, 2, 7, 1, 4]])
+    outside = torch.tensor([[1, 2, 7, 1, 4]])  # the second x of the choice is x = 1
+    assert torch.equal(small.images(small.index(inside)), WORLD.images(WORLD.index(outside)))
+    again = small.only(scale=[4]).images(torch.tensor([0]))
+    assert torch.equal(again, WORLD.images(WORLD.index(torch.tensor([[0, 4, 0, 3, 0]]))))
+
+
+def test_a_smaller_world_refuses_what_is_not_there() -> None:
+    with pytest.raises(ValueError, match=r"no factor \['color'\]"):
+        WORLD.only(color=[0])
+    with pytest.raises(IndexError, match=r"scale \[6\]: there are 6, 0 to 5"):
+        WORLD.only(scale=[6])
+    with pytest.raises(IndexError, match="image"):
+        WORLD.only(scale=[1]).images(torch.tensor([len(WORLD)]))

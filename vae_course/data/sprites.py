@@ -2,7 +2,7 @@
 
 import math
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import IO
@@ -67,14 +67,28 @@ class FactorImages:
             ValueError: there is no such factor.
             IndexError: a factor has no such value.
         """
+        return self.index(torch.cartesian_prod(*self._choose(choices)))
+
+    def only(self, **choices: Iterable[int]) -> "SmallerWorld":
+        """Return the world of `select(**choices)`, in which a value is its place in the choice.
+
+        Raises:
+            ValueError: there is no such factor.
+            IndexError: a factor has no such value.
+        """
+        return SmallerWorld(self, self._choose(choices))
+
+    def _choose(self, choices: Mapping[str, Iterable[int]]) -> list[Tensor]:
+        """Return the values of each factor: those chosen, or all."""
         unknown = set(choices) - set(FACTORS)
         if unknown:
             raise ValueError(f"no factor {sorted(unknown)}; there are {', '.join(FACTORS)}")
-        chosen = [
-            torch.as_tensor(list(choices.get(name, range(size))), dtype=torch.int64)
-            for name, size in zip(FACTORS, self.factor_sizes, strict=True)
-        ]
-        return self.index(torch.cartesian_prod(*chosen))
+        chosen = []
+        for name, size in zip(FACTORS, self.factor_sizes, strict=True):
+            values = torch.tensor(list(choices.get(name, range(size))), dtype=torch.int64)
+            self._check(values, size, name)
+            chosen.append(values)
+        return chosen
 
     def without(self, **choices: Iterable[int]) -> Tensor:
         """Return all other indices than `select(**choices)`: a combination held out."""
@@ -86,6 +100,22 @@ class FactorImages:
     def _check(values: Tensor, size: int, what: str) -> None:
         if values.numel() and not (values.min() >= 0 and values.max() < size):
             raise IndexError(f"{what} {values.tolist()[:8]}: there are {size}, 0 to {size - 1}")
+
+
+class SmallerWorld(FactorImages):
+    """Images of another world with some of its factors' values only; made by `only`."""
+
+    def __init__(self, world: FactorImages, values: Sequence[Tensor]) -> None:
+        """Store the world, and which of its values each factor takes, in order."""
+        super().__init__(tuple(len(kept) for kept in values))
+        self.world = world
+        self.values = values
+
+    def images(self, index: Tensor) -> Tensor:
+        """Return images, uint8 `(N, 1, side, side)` of 0 and 255, for indices `(N,)`."""
+        own = self.factors(index)
+        columns = [kept[value] for kept, value in zip(self.values, own.T, strict=True)]
+        return self.world.images(self.world.index(torch.stack(columns, -1)))
 
 
 class Sprites(FactorImages):

@@ -12,6 +12,10 @@ from vae_course.exercises import (  # noqa: F401  (they register)
     chapter_09,
     chapter_10,
     chapter_11,
+    chapter_12,
+    chapter_13,
+    chapter_14,
+    chapter_15,
 )
 from vae_course.exercises.check import Verdict, check, registered
 

@@ -19,6 +19,7 @@ from vae_course.latent.neighborhood import (
     overlap,
     unit_directions,
 )
+from vae_course.latent.rotation import diagonal_gap, plane_rotation
 from vae_course.latent.transfer import class_means, transfer
 from vae_course.latent.walks import interpolate, manifold_grid, sample_images, traverse
 
@@ -29,6 +30,7 @@ __all__ = [
     "attribute_vector",
     "class_means",
     "complete",
+    "diagonal_gap",
     "draw_pixels",
     "fit_whitening",
     "geodesic",
@@ -41,6 +43,7 @@ __all__ = [
     "overlap",
     "path_energy",
     "path_length",
+    "plane_rotation",
     "pseudo_gibbs",
     "sample_images",
     "slerp",

@@ -2,6 +2,11 @@
 
 from vae_course.metrics.aggregate import Surgery, elbo_surgery, log_aggregate
 from vae_course.metrics.classifier import Classifier, fashion_classifier, train_classifier
+from vae_course.metrics.conditional import (
+    class_log_marginals,
+    conditional_log_marginal,
+    log_mixture,
+)
 from vae_course.metrics.cost import LayerCost, count_flops, count_parameters, layer_costs
 from vae_course.metrics.coverage import coverage, rank_among
 from vae_course.metrics.energy import energy_distance
@@ -31,6 +36,12 @@ from vae_course.metrics.monte_carlo import (
 from vae_course.metrics.ood import auroc, compressed_nats
 from vae_course.metrics.retrieval import precision_at_k, symmetric_kl
 from vae_course.metrics.sharpness import sharpness
+from vae_course.metrics.stacks import (
+    StackEstimate,
+    estimate_stack,
+    unit_variances,
+    variance_shares,
+)
 from vae_course.metrics.two_sample import (
     TwoSampleTest,
     classifier_two_sample_test,
@@ -45,14 +56,17 @@ __all__ = [
     "ELBOEstimate",
     "LatentGrid",
     "LayerCost",
+    "StackEstimate",
     "Surgery",
     "TwoSampleTest",
     "active_units",
     "auroc",
     "bits_per_dim",
     "clamped_gaussian_log_px",
+    "class_log_marginals",
     "classifier_two_sample_test",
     "compressed_nats",
+    "conditional_log_marginal",
     "count_flops",
     "count_parameters",
     "coverage",
@@ -61,6 +75,7 @@ __all__ = [
     "elbo_surgery",
     "energy_distance",
     "estimate_elbo",
+    "estimate_stack",
     "fashion_classifier",
     "frechet_distance",
     "grid_kl",
@@ -71,6 +86,7 @@ __all__ = [
     "layer_costs",
     "log_aggregate",
     "log_marginal",
+    "log_mixture",
     "median_distance",
     "mmd",
     "mmd_test",
@@ -83,4 +99,6 @@ __all__ = [
     "sharpness",
     "symmetric_kl",
     "train_classifier",
+    "unit_variances",
+    "variance_shares",
 ]

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.objectives import LatentVariableModel, kl_to_standard_normal, log_weights
+from vae_course.objectives import (
+    JointModel,
+    LatentVariableModel,
+    kl_to_standard_normal,
+    log_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def estimate_elbo(
 
 @torch.no_grad()
 def log_marginal(
-    model: LatentVariableModel,
+    model: LatentVariableModel | JointModel,
     x: Tensor,
     k: int,
     *,
@@ -80,7 +85,7 @@ def log_marginal(
     The estimate is a lower bound in expectation; it tightens with k.
 
     Args:
-        model: anything with `encode`, `decode` and `prior`.
+        model: anything with `encode`, `decode` and `prior`, or with `log_weights` of its own.
         x: images, `(N, ...)`, of any number.
         k: importance samples for each image.
         chunk: pairs of image and sample decoded at once; memory does not grow past it.

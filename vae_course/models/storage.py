@@ -7,16 +7,24 @@ from torch import nn
 from vae_course import storage
 from vae_course.models.autoencoder import Autoencoder
 from vae_course.models.code_prior import CodePrior
+from vae_course.models.conditional import ConditionalVAE, SemiSupervisedVAE
 from vae_course.models.factor_vae import FactorVAE
 from vae_course.models.heads import FullCovarianceVAE
+from vae_course.models.hierarchical import HierarchicalVAE
+from vae_course.models.predictors import ImagePredictor, LabelPredictor
 from vae_course.models.vae import VAE
 from vae_course.models.vq_vae import VQVAE
 
 MODELS: dict[str, type[nn.Module]] = {
     "Autoencoder": Autoencoder,
     "CodePrior": CodePrior,
+    "ConditionalVAE": ConditionalVAE,
     "FactorVAE": FactorVAE,
     "FullCovarianceVAE": FullCovarianceVAE,
+    "ImagePredictor": ImagePredictor,
+    "LabelPredictor": LabelPredictor,
+    "SemiSupervisedVAE": SemiSupervisedVAE,
+    "HierarchicalVAE": HierarchicalVAE,
     "VAE": VAE,
     "VQVAE": VQVAE,
 }

@@ -1,6 +1,17 @@
 """Objectives: every term is `(batch,)` in nats per image, unreduced; only training takes a mean."""
 
 from vae_course.objectives.codes import CodeLengthTerms, VQTerms, code_length, vq_loss
+from vae_course.objectives.conditional import (
+    UNKNOWN,
+    ConditionalELBO,
+    PredictionTerms,
+    SemiSupervisedELBO,
+    SemiSupervisedTerms,
+    conditional_terms,
+    kl_between,
+    prediction_loss,
+    unlabeled_bound,
+)
 from vae_course.objectives.disentangling import (
     DIPELBO,
     BetaTC,
@@ -27,6 +38,7 @@ from vae_course.objectives.gradients import (
     score_function,
     slope_at,
 )
+from vae_course.objectives.hierarchical import HierarchicalELBO, StackTerms
 from vae_course.objectives.importance import (
     BoundTerms,
     DReG,
@@ -36,7 +48,7 @@ from vae_course.objectives.importance import (
 )
 from vae_course.objectives.monte_carlo import MonteCarloELBO
 from vae_course.objectives.penalties import capacity_penalty, dip_penalty, free_bits
-from vae_course.objectives.protocol import LatentVariableModel
+from vae_course.objectives.protocol import JointModel, LatentVariableModel
 from vae_course.objectives.reconstruction import ReconstructionTerms, squared_error
 from vae_course.objectives.sampled_kl import (
     sampled_kl,
@@ -59,27 +71,36 @@ from vae_course.objectives.total_correlation import (
 
 __all__ = [
     "DIPELBO",
+    "UNKNOWN",
     "BetaTC",
     "BetaTCTerms",
     "BoundTerms",
     "CapacityELBO",
     "CodeLengthTerms",
+    "ConditionalELBO",
     "DReG",
     "ELBOTerms",
     "FactorELBO",
     "FactorTerms",
     "GaussianGradient",
+    "HierarchicalELBO",
+    "JointModel",
     "LatentVariableModel",
     "MonteCarloELBO",
     "NegativeELBO",
     "NegativeIWAE",
     "OptimalSigmaELBO",
+    "PredictionTerms",
     "ReconstructionTerms",
     "ScoreFunctionELBO",
+    "SemiSupervisedELBO",
+    "SemiSupervisedTerms",
+    "StackTerms",
     "TCTerms",
     "VQTerms",
     "capacity_penalty",
     "code_length",
+    "conditional_terms",
     "dip_penalty",
     "effective_beta",
     "elbo",
@@ -88,6 +109,7 @@ __all__ = [
     "gaussian_kl",
     "gaussian_score",
     "iwae_bound",
+    "kl_between",
     "kl_to_standard_normal",
     "leave_one_out",
     "log_weights",
@@ -97,6 +119,7 @@ __all__ = [
     "optimal_variance",
     "pathwise",
     "permute_columns",
+    "prediction_loss",
     "sampled_kl",
     "sampled_kl_variance",
     "sampled_kl_with_entropy",
@@ -105,5 +128,6 @@ __all__ = [
     "squared_error",
     "stratified_weights",
     "tc_decomposition",
+    "unlabeled_bound",
     "vq_loss",
 ]

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from vae_course.quantizers import code_counts, perplexity
+
 
 @dataclass(frozen=True)
 class VQTerms:
@@ -15,11 +17,15 @@ class VQTerms:
         loss: reconstruction + quantizer.
         reconstruction: −log p(x|codes), nats per image.
         quantizer: the quantizer's own loss, summed over an image's encodings.
+        perplexity: of the batch's indices (those of all processes), the same for each image.
+        codes_used: how many codes occur in the batch, the same for each image.
     """
 
     loss: Tensor
     reconstruction: Tensor
     quantizer: Tensor
+    perplexity: Tensor
+    codes_used: Tensor
 
 
 def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None = None) -> VQTerms:
@@ -37,8 +43,11 @@ def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None 
     """
     output = model(x, generator)
     reconstruction = -output.p.log_prob(x)
-    own = output.quantization.loss
-    return VQTerms(reconstruction + own, reconstruction, own)
+    own, indices = output.quantization.loss, output.quantization.indices
+    codes = model.quantizer.codes
+    in_use = perplexity(indices, codes).expand(len(own))
+    used = (code_counts(indices, codes) > 0).sum().expand(len(own))
+    return VQTerms(reconstruction + own, reconstruction, own, in_use, used)
 
 
 class Density(Protocol):

@@ -7,16 +7,19 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives.protocol import LatentVariableModel
+from vae_course.objectives.protocol import JointModel, LatentVariableModel
 
 
 def log_weights(
-    model: LatentVariableModel, x: Tensor, k: int, generator: torch.Generator | None = None
+    model: LatentVariableModel | JointModel,
+    x: Tensor,
+    k: int,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """Log w_i = log p(x|z_i) + log p(z_i) − log q(z_i|x) for k samples z_i ~ q(z|x).
 
     Args:
-        model: anything with `encode`, `decode` and `prior`.
+        model: anything with `encode`, `decode` and `prior`, or with `log_weights` of its own.
         x: images, shape `(batch, ...)`.
         k: samples an image, at least 1.
         generator: source of the samples.
@@ -31,6 +34,8 @@ def log_weights(
     Source: Burda et al. (2016), equations 6 to 8.
     """
     _require_samples(k)
+    if isinstance(model, JointModel):
+        return model.log_weights(x, k, generator)
     q: DiagonalGaussian = model.encode(x)
     z = q.rsample((k,), generator)
     return _log_ratio(model, x, z, q.log_prob(z)).T
@@ -83,7 +88,7 @@ class NegativeIWAE:
 
     def __call__(
         self,
-        model: LatentVariableModel,
+        model: LatentVariableModel | JointModel,
         x: Tensor,
         step: int,
         generator: torch.Generator | None = None,

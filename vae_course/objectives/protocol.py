@@ -1,7 +1,8 @@
 """What an objective asks of a model: three distributions."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -21,4 +22,13 @@ class LatentVariableModel(Protocol):
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z), batch shape `z.shape[:-1]`."""
+        ...
+
+
+@runtime_checkable
+class JointModel(Protocol):
+    """A model of several latent variables that weighs samples of all of them itself."""
+
+    def log_weights(self, x: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
+        """Return log p(x, z_i) − log q(z_i|x) for k samples, `(batch, k)`."""
         ...

@@ -12,6 +12,7 @@ from vae_course.quantizers.codebooks import (
 from vae_course.quantizers.nearest import (
     CodebookEMA,
     Quantized,
+    code_counts,
     codebook_loss,
     commitment_loss,
     ema_update,
@@ -30,6 +31,7 @@ __all__ = [
     "Quantization",
     "Quantized",
     "Quantizer",
+    "code_counts",
     "codebook_loss",
     "commitment_loss",
     "ema_update",

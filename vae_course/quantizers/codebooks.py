@@ -66,7 +66,7 @@ class GradientCodebook(Quantizer):
     """
 
     def __init__(self, codes: int, dim: int, commitment: float = 0.25) -> None:
-        """Start uniformly in ±1 / codes, as the authors' code does."""
+        """Start uniformly in ±1 / codes, as most public PyTorch code does."""
         super().__init__()
         self.codes, self.dim, self.commitment = codes, dim, commitment
         self.codebook = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))

@@ -82,6 +82,11 @@ def summed_over_processes(counts: Tensor) -> Tensor:
     return counts
 
 
+def code_counts(indices: Tensor, codes: int) -> Tensor:
+    """How often each code occurs among indices of any shape, over all processes: `(codes,)`."""
+    return summed_over_processes(torch.bincount(indices.flatten(), minlength=codes))
+
+
 def perplexity(indices: Tensor, codes: int) -> Tensor:
     """exp(−Σ_k p_k log p_k), with p the frequencies of the indices: how many codes are in use.
 
@@ -94,9 +99,8 @@ def perplexity(indices: Tensor, codes: int) -> Tensor:
     Returns:
         A scalar from 1 (one code takes everything) to `codes` (all equally often).
     """
-    counts = summed_over_processes(torch.bincount(indices.flatten(), minlength=codes))
-    frequencies = counts / counts.sum()
-    entropy: Tensor = torch.special.entr(frequencies).sum()
+    counts = code_counts(indices, codes)
+    entropy: Tensor = torch.special.entr(counts / counts.sum()).sum()
     return entropy.exp()
 
 

@@ -10,7 +10,7 @@ from vae_course.metrics.disentanglement.interventions import (
     beta_vae_score,
     factor_vae_score,
 )
-from vae_course.metrics.disentanglement.mig import mutual_information_gap
+from vae_course.metrics.disentanglement.mig import mutual_information_gap, normalized_information
 from vae_course.metrics.disentanglement.sap import sap
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "dci",
     "factor_vae_score",
     "mutual_information_gap",
+    "normalized_information",
     "sap",
 ]
