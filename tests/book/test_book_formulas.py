@@ -68,15 +68,15 @@ def calls(cell: ast.Module, name: str) -> list[ast.Call]:
 def table() -> Iterator[tuple[str, list[tuple[str, str]], list[str]]]:
     """Yield formula, places `(number, file)` and functions of each row of the notation page."""
     page = (ROOT / "book/notation.md").read_text(encoding="utf-8")
-    rows = page.split("## Formulas")[1].split("\n## ")[0].splitlines()
+    lines = page.split("## Formulas")[1].split("\n## ")[0].splitlines()
+    _heading, _rule, *rows = [line for line in lines if line.startswith("|")]
     for row in rows:
-        if row.startswith("| $"):
-            formula, places, functions = row.strip("| ").split(" | ")
-            yield (
-                formula,
-                re.findall(r"\[\(([\d.]+)\)\]\((\w+\.ipynb)\)", places),
-                re.findall(r"`([\w.]+)", functions),
-            )
+        formula, places, functions = row.strip("| ").split(" | ")
+        yield (
+            formula,
+            re.findall(r"\[\(([\d.]+)\)\]\((\w+\.ipynb)\)", places),
+            re.findall(r"`([\w.]+)", functions),
+        )
 
 
 @each_chapter
