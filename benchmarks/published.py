@@ -10,6 +10,11 @@ importance samples an image. With `--images n` only the first n test images get 
 
 whose second part varies little from image to image: the standard error is recorded.
 
+    python benchmarks/published.py sonnet-vq --data-dir ~/data      # the folder of CIFAR-10
+
+is another kind of figure: mean squared error of reconstructions over the variance of the pixels,
+and the perplexity of the codes, under the one protocol of Sonnet's example.
+
 A run killed at any moment goes on where it was when the same command is given again. The record
 (`results/benchmarks/published.json`) is written at the end and says what differs from the paper.
 """
@@ -28,12 +33,15 @@ from typer import Argument, BadParameter, Option, run
 
 from vae_course.chapters.files import write_whole
 from vae_course.chapters.machine import hardware, versions
-from vae_course.data import binarize, load
-from vae_course.metrics import estimate_elbo, log_marginal
-from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO, NegativeIWAE
+from vae_course.data import binarize, load, to_unit
+from vae_course.likelihoods import GaussianLikelihood
+from vae_course.metrics import estimate_elbo, estimate_stack, log_marginal
+from vae_course.models import VAE, VQVAE, HierarchicalVAE
+from vae_course.objectives import HierarchicalELBO, NegativeELBO, NegativeIWAE, vq_loss
 from vae_course.schedules import Constant, CosineDecay, LinearWarmup, Schedule
-from vae_course.training import count_steps, fit
+from vae_course.training import Objective, count_steps, fit
+
+Model = VAE | HierarchicalVAE
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,15 @@ class BurdaDecay:
     def __call__(self, step: int) -> float:
         stage = math.log(2 * 3280 * step / self.steps + 1, 3)
         return 1e-3 * 10 ** (-min(7, int(stage + 1e-9)) / 7)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Several latent layers, from the image upwards, in place of one."""
+
+    latents: tuple[int, ...]
+    widths: tuple[tuple[int, ...], ...]
+    inference: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class Benchmark:
     paper_rate: Callable[[int], Schedule]
     paper: str
     differs: tuple[str, ...]
+    stack: Stack | None = None  # its first layer is latent_dim and widths
 
 
 def _constant(steps: int) -> Schedule:
@@ -102,6 +120,41 @@ BURDA = Benchmark(
     "means; batch 20, 3,280 epochs in eight stages of falling rate; 5,000 importance samples",
     differs=("Adam's epsilon 1e-8 instead of 1e-4",),
 )
+TWO_LAYERS = replace(
+    BURDA,
+    published=85.33,
+    source="Burda et al. (2016), table 1: two stochastic layers, VAE, k = 1, MNIST",
+    latent_dim=100,
+    stack=Stack((100, 50), ((200, 200), (100, 100)), "bottom-up"),
+    paper="dynamic binarization; two tanh layers of 200, z_1 of 100, two tanh layers of 100, z_2 "
+    "of 50, output bias from the pixel means; batch 20, 3,280 epochs in eight stages of falling "
+    "rate; 5,000 importance samples",
+    differs=(*BURDA.differs, "KL of the upper layer in closed form instead of sampled"),
+)
+LADDER = Benchmark(
+    published=81.74,
+    source="Sønderby et al. (2016), Ladder VAE: their best figure, five layers, MNIST",
+    dataset="mnist",
+    latent_dim=64,
+    widths=(512, 512),
+    activation="relu",
+    train_images=50_000,
+    importance_samples=1,
+    paper_rate=_constant,
+    paper="dynamic binarization; z of 64, 32, 16, 8, 4 above two layers of 512, 256, 128, 64, 32 "
+    "each; batch normalization; KL warm-up over 200 of 2,000 epochs, then fine-tuning with "
+    "importance-weighted samples; 5,000 importance samples",
+    differs=(
+        "no batch normalization",
+        "ReLU instead of leaky ReLU",
+        "no fine-tuning with importance-weighted samples",
+        "log-variance instead of a softplus of the variance",
+        "10,000 training images kept for validation",
+    ),
+    stack=Stack(
+        (64, 32, 16, 8, 4), ((512, 512), (256, 256), (128, 128), (64, 64), (32, 32)), "ladder"
+    ),
+)
 BENCHMARKS = {
     "exemplar": EXEMPLAR,
     "burda-vae": BURDA,
@@ -111,23 +164,182 @@ BENCHMARKS = {
         source="Burda et al. (2016), table 1: one stochastic layer, IWAE, k = 50, MNIST",
         importance_samples=50,
     ),
+    "burda-vae-2": TWO_LAYERS,
+    "burda-iwae-2": replace(
+        TWO_LAYERS,
+        published=82.90,
+        source="Burda et al. (2016), table 1: two stochastic layers, IWAE, k = 50, MNIST",
+        importance_samples=50,
+        differs=BURDA.differs,
+    ),
+    "ladder": LADDER,
 }
 
 
-def build(benchmark: Benchmark, images: Tensor, seed: int) -> VAE:
+@dataclass(frozen=True)
+class CodebookBenchmark:
+    """Figures of a VQ-VAE: error over variance and perplexity, and how they came about."""
+
+    published: float  # mean squared error / variance of the pixels
+    published_perplexity: tuple[float, float]
+    source: str
+    dataset: str
+    train_images: int
+    codes: int
+    dim: int
+    width: int
+    residual: tuple[int, int]
+    decay: float
+    commitment: float  # of a mean over a map's numbers, beside a mean over pixels / variance
+    batch_size: int
+    learning_rate: float
+    steps: int
+    differs: tuple[str, ...]
+
+
+SONNET = CodebookBenchmark(
+    published=0.056,
+    published_perplexity=(326.0, 332.0),
+    source="Sonnet, examples/vqvae_example.ipynb: EMA codebook, CIFAR-10, training batches",
+    dataset="cifar10",
+    train_images=40_000,
+    codes=512,
+    dim=64,
+    width=128,
+    residual=(2, 32),
+    decay=0.99,
+    commitment=0.25,
+    batch_size=32,
+    learning_rate=3e-4,
+    steps=10_000,
+    differs=(
+        "halvings and doublings fold 2×2 pixels into channels and back, with 3×3 convolutions, "
+        "where Sonnet has 4×4 strided and transposed ones",
+        "sums for each image instead of means: the same loss up to a factor, which Adam ignores",
+        "counts of the moving averages are not smoothed",
+        "networks in bfloat16 where the hardware has it",
+    ),
+)
+CODEBOOKS = {"sonnet-vq": SONNET}
+
+
+def centered(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Scale pixels to [−½, ½], as Sonnet does."""
+    return to_unit(images) - 0.5
+
+
+def build_codebook(benchmark: CodebookBenchmark, images: Tensor, seed: int) -> VQVAE:
+    """Make the model; its loss is D times Sonnet's mean error / variance + commitment.
+
+    A Gaussian of variance half that of the pixels charges a squared error of ‖x − x̂‖² / variance
+    an image, D times Sonnet's mean; the commitment is a mean over M numbers there and a sum here.
+    """
+    torch.manual_seed(seed)
+    variance = images.double().div(255).var(correction=0).item()
+    numbers = benchmark.dim * (images.shape[-1] // 4) * (images.shape[-2] // 4)
+    model = VQVAE(
+        images.shape[1:],
+        quantizer="ema",
+        halvings=2,
+        width=benchmark.width,
+        residual=benchmark.residual,
+        codes=benchmark.codes,
+        dim=benchmark.dim,
+        decay=benchmark.decay,
+        commitment=benchmark.commitment * math.prod(images.shape[1:]) / numbers,
+    )
+    model.likelihood = GaussianLikelihood(math.sqrt(variance / 2))
+    return model
+
+
+@torch.no_grad()
+def error_over_variance(model: VQVAE, images: Tensor) -> float:
+    """Mean squared error of all images' reconstructions over the variance of their pixels."""
+    variance = images.double().div(255).var(correction=0).item()
+    device = next(model.parameters()).device
+    total = 0.0
+    for part in images.split(500):
+        x = centered(part.to(device), torch.Generator(device))
+        total += (model.decode_indices(model.indices(x)).mean - x).square().sum().item()
+    return total / images.numel() / variance
+
+
+def run_codebook(
+    benchmark: CodebookBenchmark, training: Tensor, test: Tensor, seed: int, checkpoint: Path
+) -> dict[str, Any]:
+    """Train and measure one of `CODEBOOKS` on images `(N, C, H, W)`; return its record."""
+    used = training[: benchmark.train_images]
+    model = build_codebook(benchmark, used, seed)
+    a_pass = count_steps(used, epochs=1, batch_size=benchmark.batch_size)
+    epochs = max(1, round(benchmark.steps / a_pass))
+    history = fit(
+        model,
+        used,
+        vq_loss,
+        epochs=epochs,
+        batch_size=benchmark.batch_size,
+        learning_rate=Constant(benchmark.learning_rate),
+        transform=centered,
+        seed=seed,
+        checkpoint=checkpoint,
+    )
+    return asdict(benchmark) | {
+        "reached": {
+            "error_over_variance_train": error_over_variance(model, used),
+            "error_over_variance_test": error_over_variance(model, test),
+            "perplexity_of_training_batches": history.train["perplexity"][-1],
+            "codes_used_of_training_batches": history.train["codes_used"][-1],
+        },
+        "epochs": epochs,
+        "steps": epochs * a_pass,
+        "train_seconds": round(history.seconds, 1),
+        "train_images_per_second": round(history.images_per_second),
+    }
+
+
+def this_run(seed: int) -> dict[str, Any]:
+    """Say where and when."""
+    return {
+        "threads": torch.get_num_threads(),
+        "hardware": hardware(),
+        "versions": versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seed": seed,
+    }
+
+
+def build(benchmark: Benchmark, images: Tensor, seed: int) -> Model:
     """Make the model; its output starts at the mean image, as Burda's does."""
     torch.manual_seed(seed)
-    size = {"widths": benchmark.widths, "activation": benchmark.activation}
-    model = VAE(images.shape[1:], benchmark.latent_dim, **size)
+    shape, activation, stack = images.shape[1:], benchmark.activation, benchmark.stack
+    model: Model
+    if stack is None:
+        model = VAE(shape, benchmark.latent_dim, widths=benchmark.widths, activation=activation)
+    else:
+        size = {"widths": stack.widths, "inference": stack.inference}
+        model = HierarchicalVAE(shape, stack.latents, **size, activation=activation)
     mean = images.float().div(255).mean(0).flatten().clamp(0.001, 0.999)
     model.decoder.layers[-1].bias.data = mean.logit()
     return model
 
 
-def measure(model: VAE, x: Tensor, *, images: int, samples: int) -> dict[str, float | int]:
+def choose_objective(model: Model, importance_samples: int, beta: Schedule) -> Objective:
+    """Return what training lowers."""
+    if importance_samples > 1:
+        return NegativeIWAE(importance_samples)
+    return HierarchicalELBO(beta) if isinstance(model, HierarchicalVAE) else NegativeELBO(beta)
+
+
+def elbo_of(model: Model, x: Tensor, generator: torch.Generator) -> Tensor:
+    """Estimate the ELBO of each image from 16 samples."""
+    estimate = estimate_stack if isinstance(model, HierarchicalVAE) else estimate_elbo
+    return estimate(model, x, samples=16, generator=generator).elbo
+
+
+def measure(model: Model, x: Tensor, *, images: int, samples: int) -> dict[str, float | int]:
     """Estimate −log p of all of x, importance-sampling its first `images` (module docstring)."""
     generator = torch.Generator().manual_seed(0)
-    elbo = estimate_elbo(model, x, samples=16, generator=generator).elbo
+    elbo = elbo_of(model, x, generator)
     bound = log_marginal(model, x[:images], samples, chunk=samples, generator=generator)
     gap = bound - elbo[:images]
     error = 0.0 if images == len(x) else gap.std().item() / math.sqrt(images)
@@ -149,7 +361,7 @@ def record(path: Path, name: str, entry: dict[str, Any]) -> None:
 
 
 def main(
-    name: Annotated[str, Argument(help=", ".join(BENCHMARKS))],
+    name: Annotated[str, Argument(help=", ".join([*BENCHMARKS, *CODEBOOKS]))],
     epochs: Annotated[int, Option(min=1)] = 400,
     batch_size: Annotated[int, Option(min=1)] = 512,
     rate: Annotated[float, Option(help="start of the cosine decay to zero")] = 2e-3,
@@ -165,8 +377,10 @@ def main(
     out: Path = Path("results/benchmarks/published.json"),
 ) -> None:
     """Train one of the published models, measure it and record what was reached."""
+    if name in CODEBOOKS:
+        return main_codebook(name, dataset, train_images, data_dir, seed, checkpoint, out)
     if name not in BENCHMARKS:
-        raise BadParameter(f"{name!r} is none of {', '.join(BENCHMARKS)}")
+        raise BadParameter(f"{name!r} is none of {', '.join([*BENCHMARKS, *CODEBOOKS])}")
     benchmark = BENCHMARKS[name]
     benchmark = replace(
         benchmark,
@@ -187,7 +401,7 @@ def main(
     history = fit(
         model,
         used,
-        NegativeELBO(beta) if k == 1 else NegativeIWAE(k),
+        choose_objective(model, k, beta),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=decay,
@@ -196,28 +410,55 @@ def main(
         checkpoint=checkpoint or Path("_build/benchmarks") / name,
     )
     model.cpu()
-    validation = estimate_elbo(model, x_validation, samples=16, generator=fixed).elbo.mean().item()
+    validation = elbo_of(model, x_validation, fixed).mean().item()
     reached = measure(model, x_test, images=min(images, len(x_test)), samples=samples)
     settings = {name: value for name, value in asdict(benchmark).items() if name != "paper_rate"}
-    entry = settings | {
-        "differs": [*benchmark.differs, "batch, epochs, learning rate and KL warm-up as below"],
-        "reached": reached | {"validation_elbo": validation},
-        "epochs": epochs,
-        "steps": steps,
-        "batch_size": batch_size,
-        "learning_rate": repr(decay),
-        "kl_warmup": warmup if k == 1 else 0.0,
-        "train_seconds": round(history.seconds, 1),
-        "train_images_per_second": round(history.images_per_second),
-        "threads": torch.get_num_threads(),
-        "hardware": hardware(),
-        "versions": versions(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "seed": seed,
-    }
+    entry = (
+        settings
+        | {
+            "differs": [*benchmark.differs, "batch, epochs, learning rate and KL warm-up as below"],
+            "reached": reached | {"validation_elbo": validation},
+            "epochs": epochs,
+            "steps": steps,
+            "batch_size": batch_size,
+            "learning_rate": repr(decay),
+            "kl_warmup": warmup if k == 1 else 0.0,
+            "train_seconds": round(history.seconds, 1),
+            "train_images_per_second": round(history.images_per_second),
+        }
+        | this_run(seed)
+    )
     record(out, name, entry)
     print(f"{name}: −log p(x) = {reached['nll']:.2f} nats, published {benchmark.published:.2f}")
     print(f"after {epochs} epochs, {history.seconds:.0f} s of training; recorded in {out}")
+
+
+def main_codebook(
+    name: str,
+    dataset: str | None,
+    train_images: int | None,
+    data_dir: Path | None,
+    seed: int,
+    checkpoint: Path | None,
+    out: Path,
+) -> None:
+    """Do for a codebook what `main` does for a likelihood; its protocol has no options."""
+    benchmark = CODEBOOKS[name]
+    chosen = dataset or benchmark.dataset
+    training = load(chosen, "train", data_dir=data_dir, fallback=False).images
+    if train_images:  # to try out: one pass
+        steps = train_images // benchmark.batch_size
+        benchmark = replace(benchmark, dataset=chosen, train_images=train_images, steps=steps)
+    test = load(chosen, "test", data_dir=data_dir, fallback=False).images
+    checkpoint = checkpoint or Path("_build/benchmarks") / name
+    entry = run_codebook(benchmark, training, test, seed, checkpoint) | this_run(seed)
+    record(out, name, entry)
+    reached = entry["reached"]
+    print(
+        f"{name}: error / variance {reached['error_over_variance_train']:.4f}, published "
+        f"{benchmark.published}; perplexity {reached['perplexity_of_training_batches']:.0f}, "
+        f"published {'–'.join(f'{p:.0f}' for p in benchmark.published_perplexity)}; in {out}"
+    )
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
 import json
 import runpy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.testing import assert_close
 from typer import Typer
 from typer.testing import CliRunner
 
@@ -79,3 +81,34 @@ def test_published_resumes_and_keeps_other_entries(tmp_path: Path) -> None:
     assert entry["train_images"] == 512
     assert entry["reached"]["test_images"] == 2000
     assert entry["reached"]["nll"] < -entry["reached"]["elbo"]
+
+
+def test_published_codebook(tmp_path: Path) -> None:
+    out = tmp_path / "published.json"
+    run(
+        "published", "sonnet-vq", "--train-images", "96",
+        "--checkpoint", tmp_path / "run", "--out", out,
+    )  # fmt: skip
+    entry = read(out)["sonnet-vq"]
+    same_machine(entry)
+    assert (entry["published"], entry["published_perplexity"]) == (0.056, [326, 332])
+    assert entry["steps"] == 3
+    assert 0 < entry["reached"]["error_over_variance_test"] < 10
+
+
+def test_published_codebook_on_images_of_cifars_shape(tmp_path: Path) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "published.py"))
+    sonnet = replace(script["SONNET"], steps=2, train_images=64)
+    images = torch.randint(0, 256, (80, 3, 32, 32), dtype=torch.uint8)
+    entry = script["run_codebook"](sonnet, images, images[:10], 0, tmp_path / "run")
+    assert entry["steps"] == 2
+    assert 1 <= entry["reached"]["perplexity_of_training_batches"] <= 512
+    # The loss is D times Sonnet's: mean error / variance + 0.25 · mean commitment.
+    model = script["build_codebook"](sonnet, images, 0).eval()
+    x = script["centered"](images[:4], torch.Generator())
+    output = model(x)
+    error = (output.p.mean - x).square().mean((1, 2, 3)) / images.double().div(255).var().item()
+    nearest = model.quantizer.lookup(output.quantization.indices)
+    sonnets = error + 0.25 * (output.z_e - nearest).square().mean((1, 2, 3))
+    ours = script["vq_loss"](model, x, 0).loss
+    assert_close((ours - ours[0]) / 3072, sonnets - sonnets[0], atol=1e-4, rtol=1e-3)
