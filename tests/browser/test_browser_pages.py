@@ -91,6 +91,8 @@ def test_search_finds_a_word_and_opens_its_page(browser: Browser, origin: str) -
         reader.page.keyboard.press("Enter")
         result = reader.page.locator("#search-results li a").first
         expect(result).to_be_visible()
+        # Each result fetches its page for a summary: leaving earlier would call these off.
+        reader.page.wait_for_load_state("networkidle")
         result.click()
         reader.page.wait_for_url(lambda url: "/book/" in url)
         assert "autoencoder" in reader.page.locator("article").inner_text().lower()
