@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_course.networks import frozen
-from vae_course.objectives.elbo import ELBOTerms, gaussian_kl
+from vae_course.objectives.elbo import ELBOTerms, kl_to_standard_normal
 from vae_course.objectives.penalties import capacity_penalty, dip_penalty
 from vae_course.objectives.protocol import LatentVariableModel
 from vae_course.objectives.total_correlation import (
@@ -29,7 +29,7 @@ class CapacityELBO:
         capacity: C as a function of the step, in nats per image; raise it over training.
         gamma: γ; large, so that the KL stays at C.
 
-    Source: Burgess et al. (2018), equation 8.
+    Source: Burgess et al. (2018), section 5.
     """
 
     capacity: Schedule
@@ -45,7 +45,7 @@ class CapacityELBO:
         """Evaluate at one sample z ~ q(z|x)."""
         q = model.encode(x)
         log_px: Tensor = model.decode(q.rsample(generator=generator)).log_prob(x)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
+        kl = kl_to_standard_normal(q)
         penalty = capacity_penalty(kl, self.capacity(step), self.gamma)
         return ELBOTerms(penalty - log_px, -log_px, kl)
 
@@ -166,7 +166,7 @@ class FactorELBO:
         q = model.encode(x)
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
+        kl = kl_to_standard_normal(q)
         ratio = frozen(model.discriminator, z).float().squeeze(-1)
         joint, shuffled = z.detach(), permute_columns(z.detach(), generator)
         says_joint = model.discriminator(joint).float().squeeze(-1)
@@ -212,6 +212,6 @@ class DIPELBO:
         """Evaluate at one sample z ~ q(z|x)."""
         q = model.encode(x)
         log_px: Tensor = model.decode(q.rsample(generator=generator)).log_prob(x)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
+        kl = kl_to_standard_normal(q)
         penalty = dip_penalty(q.mean, q.log_var, self.off_diagonal, self.diagonal)
         return ELBOTerms(kl - log_px + penalty, -log_px, kl)

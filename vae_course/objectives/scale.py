@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.objectives.elbo import ELBOTerms, elbo, gaussian_kl
+from vae_course.objectives.elbo import ELBOTerms, elbo, kl_to_standard_normal
 from vae_course.objectives.protocol import LatentVariableModel
 
 
@@ -69,7 +69,7 @@ class OptimalSigmaELBO:
         q = model.encode(x)
         mean = model.decode(q.rsample(generator=generator)).mean
         log_px = optimal_gaussian_log_px(x, mean)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
+        kl = kl_to_standard_normal(q)
         return ELBOTerms(-elbo(log_px, kl), -log_px, kl)
 
 
