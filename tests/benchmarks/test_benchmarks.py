@@ -23,11 +23,14 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+MINI = ("--dataset", "fashion-mnist-mini")
+
+
 def run(script: str, *options: str | Path) -> None:
     """Run a script's command line in this process, which has imported torch already."""
     app = Typer()
     app.command()(runpy.run_path(str(BENCHMARKS / f"{script}.py"))["main"])
-    arguments = [*map(str, options), "--dataset", "fashion-mnist-mini"]
+    arguments = [*map(str, options)]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
 
@@ -46,7 +49,7 @@ def same_machine(entry: dict[str, Any]) -> None:
 def test_throughput(tmp_path: Path) -> None:
     out = tmp_path / "throughput.json"
     sizes = ("--images", "128", "--batch-size", "64", "--rounds", "1", "--threads", "1")
-    run("throughput", *sizes, "--no-compiled", "--out", out)
+    run("throughput", *sizes, "--no-compiled", *MINI, "--out", out)
     result = read(out)
     same_machine(result)
     loops = {(row["network"], row["loop"]): row for row in result["rows"]}
@@ -60,7 +63,7 @@ def test_throughput(tmp_path: Path) -> None:
 def test_precision(tmp_path: Path) -> None:
     out = tmp_path / "precision.json"
     options = ("--images", "1024", "--epochs", "1", "--seeds", "1", "--threads", "1")
-    run("throughput", "--quality", *options, "--out", out)
+    run("throughput", "--quality", *options, *MINI, "--out", out)
     rows = {row["loop"]: row["test_elbo"] for row in read(out)["rows"]}
     assert rows.keys() == {"fit", "fit, float32"}
     assert rows["fit"] == pytest.approx(rows["fit, float32"], abs=20)
@@ -71,7 +74,7 @@ def test_published_resumes_and_keeps_other_entries(tmp_path: Path) -> None:
     out.write_text('{"other": {"published": 1}}', encoding="utf-8")
     run(
         "published", "exemplar", "--epochs", "1", "--train-images", "512", "--batch-size", "128",
-        "--images", "2", "--samples", "10", "--checkpoint", checkpoint, "--out", out,
+        "--images", "2", "--samples", "10", "--checkpoint", checkpoint, *MINI, "--out", out,
     )  # fmt: skip
     entry = read(out)["exemplar"]
     same_machine(entry)
@@ -87,7 +90,7 @@ def test_published_codebook(tmp_path: Path) -> None:
     out = tmp_path / "published.json"
     run(
         "published", "sonnet-vq", "--train-images", "96",
-        "--checkpoint", tmp_path / "run", "--out", out,
+        "--checkpoint", tmp_path / "run", *MINI, "--out", out,
     )  # fmt: skip
     entry = read(out)["sonnet-vq"]
     same_machine(entry)
@@ -112,3 +115,22 @@ def test_published_codebook_on_images_of_cifars_shape(tmp_path: Path) -> None:
     sonnets = error + 0.25 * (output.z_e - nearest).square().mean((1, 2, 3))
     ours = script["vq_loss"](model, x, 0).loss
     assert_close((ours - ours[0]) / 3072, sonnets - sonnets[0], atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("method", ["beta-vae", "beta-tcvae"])
+def test_disentanglement_on_a_small_world(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where the checkpoint goes
+    size = ("--side", "12", "--widths", "4,8", "--batch-size", "512")
+    few = ("--passes", "1", "--points", "200", "--trees", "1", "--seed", "3")
+    run("disentanglement", method, *size, *few)
+    content = read(tmp_path / "results/benchmarks/disentanglement.json")
+    assert content["published"]["FactorVAE score, MIG, DCI"][method][1] in (0.21, 0.45)
+    entry = content["runs"][f"{method}, β = 4, 1 passes, seed 3"]
+    same_machine(entry)
+    reached = entry["reached"]
+    for name in ("mig", "sap", "dci", "beta_vae_score", "factor_vae_score"):
+        assert 0 <= reached[name] <= 1
+    assert len(reached["information"]) == 5
+    assert 0 < reached["distortion"] < 144 * 0.7

@@ -62,7 +62,8 @@ def _affine(first: nn.Linear, last: nn.Linear, slope: Tensor, log_var: Tensor | 
         last.weight.data, last.bias.data = means, torch.zeros(4)
     else:
         last.weight.data = torch.cat([means, torch.zeros(4, 8)])
-        last.bias.data = torch.cat([torch.zeros(4), log_var])
+        bounded = 10 * (log_var / 10).atanh()  # the model takes 10 tanh(· / 10) of it
+        last.bias.data = torch.cat([torch.zeros(4), bounded])
 
 
 def chain(inference: str) -> HierarchicalVAE:
@@ -182,6 +183,19 @@ def test_the_merge_survives_extreme_precisions():
     for merged in (precision_weighted(sharp, flat), precision_weighted(flat, sharp)):
         assert_close(merged.mean, sharp.mean)
         assert_close(merged.log_var, sharp.log_var)
+
+
+@BOTH
+@NETWORKS
+def test_steep_heads_leave_kls_and_gradients_finite(inference, settings):
+    model, x = stack(inference, **settings), zeros_and_ones()
+    for name, weight in model.named_parameters():
+        if name.startswith(("heads", "conditionals")):
+            weight.data.mul_(30)
+    HierarchicalELBO()(model, x, 0).loss.mean().backward()
+    gradients = torch.cat([weight.grad.flatten() for weight in model.parameters()])
+    assert gradients.isfinite().all()
+    assert max(q.log_var.abs().max() for q in model(x).prior) <= 10
 
 
 @BOTH

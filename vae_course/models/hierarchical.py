@@ -244,8 +244,12 @@ class HierarchicalVAE(nn.Module):
 
 
 def _gaussian(numbers: Tensor) -> DiagonalGaussian:
+    """Take mean and log-variance, the second as 10 tanh(· / 10), as NVAE's code does.
+
+    Without a bound, the variance of an unused layer that passes codes on falls until KLs overflow.
+    """
     mean, log_var = numbers.float().chunk(2, dim=-1)
-    return DiagonalGaussian(mean, log_var)
+    return DiagonalGaussian(mean, 10 * (log_var / 10).tanh())
 
 
 def _repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
