@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typer import Argument, BadParameter, Option, run
 
 from vae_course.chapters.files import write_whole
@@ -199,6 +199,7 @@ class CodebookBenchmark:
     learning_rate: float
     steps: int
     differs: tuple[str, ...]
+    restart_below: float = 0.0  # of `EMACodebook`; Sonnet's does not restart dead codes
 
 
 SONNET = CodebookBenchmark(
@@ -224,12 +225,34 @@ SONNET = CodebookBenchmark(
         "networks in bfloat16 where the hardware has it",
     ),
 )
-CODEBOOKS = {"sonnet-vq": SONNET}
+CODEBOOKS = {
+    "sonnet-vq": SONNET,
+    "sonnet-vq-restart": replace(
+        SONNET,
+        restart_below=0.1,
+        differs=(*SONNET.differs, "a code with fewer than 0.1 encodings a batch is restarted"),
+    ),
+}
 
 
 def centered(images: Tensor, generator: torch.Generator) -> Tensor:
     """Scale pixels to [−½, ½], as Sonnet does."""
     return to_unit(images) - 0.5
+
+
+def start_as_sonnet(model: VQVAE) -> None:
+    """Draw weights from N(0, 1 / inputs), cut at 2 σ, and codes uniformly with variance 1 / dim.
+
+    PyTorch's own weights have a third of that variance: the first encodings lie closer together,
+    and fewer codes get any.
+    """
+    for layer in model.modules():
+        if isinstance(layer, nn.Conv2d):
+            scale = 1 / math.sqrt(layer.weight[0].numel())
+            nn.init.trunc_normal_(layer.weight, std=scale, a=-2 * scale, b=2 * scale)
+            nn.init.zeros_(layer.bias)
+    reach = math.sqrt(3 / model.quantizer.dim)
+    model.quantizer.codebook.uniform_(-reach, reach)
 
 
 def build_codebook(benchmark: CodebookBenchmark, images: Tensor, seed: int) -> VQVAE:
@@ -251,7 +274,9 @@ def build_codebook(benchmark: CodebookBenchmark, images: Tensor, seed: int) -> V
         dim=benchmark.dim,
         decay=benchmark.decay,
         commitment=benchmark.commitment * math.prod(images.shape[1:]) / numbers,
+        restart_below=benchmark.restart_below,
     )
+    start_as_sonnet(model)
     model.likelihood = GaussianLikelihood(math.sqrt(variance / 2))
     return model
 
