@@ -29,7 +29,6 @@ HEAVY = {
     "torchvision",
     "matplotlib",
     "lightning_fabric",
-    "torchmetrics",
     "sklearn",
     "scipy",
 }

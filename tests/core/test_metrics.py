@@ -213,8 +213,8 @@ def test_frechet_distance_of_images_is_that_of_their_features_moments(images: to
     judge = fashion_classifier()
     real, noisy = images[:300], (images[300:700] + 0.2 * torch.rand(400, 1, 28, 28)).clamp(0, 1)
     ours = frechet_distance(real, noisy, judge)
-    assert ours == pytest.approx(moments_frechet(real, noisy, judge), rel=1e-3)
-    assert ours == pytest.approx(frechet_distance(noisy, real, judge), rel=1e-3)
+    assert ours == pytest.approx(moments_frechet(real, noisy, judge), rel=1e-6)
+    assert ours == pytest.approx(frechet_distance(noisy, real, judge), rel=1e-6)
     assert ours > 2 * frechet_distance(real, images[300:700], judge)
 
 

@@ -15,7 +15,7 @@ PACKAGES = (
     "numpy",
     "matplotlib",
     "lightning-fabric",
-    "torchmetrics",
+    "scikit-learn",
     "papermill",
 )
 
