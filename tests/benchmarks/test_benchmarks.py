@@ -17,6 +17,11 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 @pytest.fixture(autouse=True)
+def beside_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+
+@pytest.fixture(autouse=True)
 def same_threads() -> Iterator[None]:
     threads = torch.get_num_threads()
     yield
@@ -86,10 +91,10 @@ def test_published_resumes_and_keeps_other_entries(tmp_path: Path) -> None:
     assert entry["reached"]["nll"] < -entry["reached"]["elbo"]
 
 
-def test_published_codebook(tmp_path: Path) -> None:
+def test_codebook(tmp_path: Path) -> None:
     out = tmp_path / "published.json"
     run(
-        "published", "sonnet-vq", "--train-images", "96",
+        "codebooks", "sonnet-vq", "--train-images", "96",
         "--checkpoint", tmp_path / "run", *MINI, "--out", out,
     )  # fmt: skip
     entry = read(out)["sonnet-vq"]
@@ -99,8 +104,8 @@ def test_published_codebook(tmp_path: Path) -> None:
     assert 0 < entry["reached"]["error_over_variance_test"] < 10
 
 
-def test_published_codebook_on_images_of_cifars_shape(tmp_path: Path) -> None:
-    script = runpy.run_path(str(BENCHMARKS / "published.py"))
+def test_codebook_on_images_of_cifars_shape(tmp_path: Path) -> None:
+    script = runpy.run_path(str(BENCHMARKS / "codebooks.py"))
     sonnet = replace(script["SONNET"], steps=2, train_images=64)
     images = torch.randint(0, 256, (80, 3, 32, 32), dtype=torch.uint8)
     entry = script["run_codebook"](sonnet, images, images[:10], 0, tmp_path / "run")
@@ -108,6 +113,7 @@ def test_published_codebook_on_images_of_cifars_shape(tmp_path: Path) -> None:
     assert 1 <= entry["reached"]["perplexity_of_training_batches"] <= 512
     # The loss is D times Sonnet's: mean error / variance + 0.25 · mean commitment.
     model = script["build_codebook"](sonnet, images, 0).eval()
+    assert_close(model.quantizer.codebook.std(), torch.tensor(1 / 8), rtol=0.05, atol=0)
     x = script["centered"](images[:4], torch.Generator())
     output = model(x)
     error = (output.p.mean - x).square().mean((1, 2, 3)) / images.double().div(255).var().item()

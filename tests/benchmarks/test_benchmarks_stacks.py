@@ -16,8 +16,9 @@ PUBLISHED = Path(__file__).parents[2] / "benchmarks" / "published.py"
     [("burda-vae-2", 85.33, 2), ("burda-iwae-2", 82.90, 2), ("ladder", 81.74, 5)],
 )
 def test_a_stack_takes_a_step_and_is_measured(
-    name: str, published: float, layers: int, tmp_path: Path
+    name: str, published: float, layers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.syspath_prepend(PUBLISHED.parent)
     app = Typer()
     app.command()(runpy.run_path(str(PUBLISHED))["main"])
     out = tmp_path / "published.json"

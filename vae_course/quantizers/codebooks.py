@@ -118,7 +118,11 @@ class EMACodebook(Quantizer):
         decay: float = 0.99,
         restart_below: float = 0.0,
     ) -> None:
-        """Start from N(0, 1)."""
+        """Start from N(0, 1), as most public code does.
+
+        In many dimensions that is far from an encoder's first outputs, and most entries are never
+        chosen: restart them, or `start` elsewhere.
+        """
         super().__init__()
         self.codes, self.dim, self.commitment = codes, dim, commitment
         self.decay, self.restart_below = decay, restart_below
