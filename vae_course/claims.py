@@ -91,7 +91,8 @@ def format_number(value: float) -> str:
 
 def _is_number(cell: str) -> bool:
     """Whether a cell belongs into a column of numbers, flush right; an empty one does too."""
-    return cell == "" or (cell[0] in "-−0123456789" and " " not in cell)
+    bare = cell.replace(" ± ", "±").removesuffix(" %")
+    return bare == "" or (bare[0] in "+-−0123456789" and " " not in bare)
 
 
 def _cell(cell: object) -> str:

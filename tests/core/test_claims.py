@@ -54,6 +54,23 @@ def test_a_comparison_is_looked_at_and_not_recorded() -> None:
 
 
 @pytest.mark.parametrize(
+    ("column", "number"),
+    [
+        (("-1.2", "+3", "", "−4"), True),
+        (("0.52 ± 0.03", "1 ± 2"), True),
+        (("42 %", "−7 %"), True),
+        (("300 × 64", "5"), False),
+        (("5", "many"), False),
+        (("4 of 5", "3 of 5"), False),
+    ],
+)
+def test_columns_of_numbers_are_flush_right(column: tuple[str, ...], number: bool) -> None:
+    shown = comparison_table(("", "what"), *(("row", cell) for cell in column))
+    html = shown._repr_mimebundle_()["text/html"]
+    assert (f'<td class="number">{column[0]}</td>' in html) is number
+
+
+@pytest.mark.parametrize(
     ("value", "written"),
     [
         (0.0, "0.000"),
