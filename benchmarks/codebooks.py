@@ -90,7 +90,7 @@ def centered(images: Tensor, generator: torch.Generator) -> Tensor:
 def start_as_sonnet(model: VQVAE) -> None:
     """Draw weights from N(0, 1 / inputs), cut at 2 σ, and codes uniformly with variance 1 / dim.
 
-    PyTorch's own weights have a third of that variance: the first encodings lie closer together,
+    PyTorch's own weights have less than half that variance: the first encodings lie closer together,
     and fewer codes get any.
     """
     for layer in model.modules():

@@ -49,7 +49,8 @@ class HierarchicalVAE(nn.Module):
     image to the top; then, from the top down, each layer's q(z_l|z_{l+1}, x) is the
     precision-weighted product of what the image says and of the model's own p(z_l|z_{l+1}).
 
-    Codes are flat vectors `(batch, latent)` in both networks; the convolutional one folds them.
+    Codes are flat vectors `(batch, latent)` in both networks; the convolutional one folds them. The
+    log-variances that networks give are kept within ±10.
 
     Args:
         image_shape: `(channels, height, width)`.
