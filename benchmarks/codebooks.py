@@ -90,8 +90,8 @@ def centered(images: Tensor, generator: torch.Generator) -> Tensor:
 def start_as_sonnet(model: VQVAE) -> None:
     """Draw weights from N(0, 1 / inputs), cut at 2 σ, and codes uniformly with variance 1 / dim.
 
-    PyTorch's own weights have less than half that variance: the first encodings lie closer together,
-    and fewer codes get any.
+    PyTorch's own weights have less than half that variance: the first encodings lie closer
+    together, and fewer codes get any.
     """
     for layer in model.modules():
         if isinstance(layer, nn.Conv2d):
