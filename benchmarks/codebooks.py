@@ -20,9 +20,8 @@ from torch import Tensor, nn
 from typer import Argument, BadParameter, Option, run
 
 from vae_course.data import load, to_unit
+from vae_course.discrete import VQVAE, vq_loss
 from vae_course.likelihoods import GaussianLikelihood
-from vae_course.models import VQVAE
-from vae_course.objectives import vq_loss
 from vae_course.schedules import Constant
 from vae_course.training import count_steps, fit
 

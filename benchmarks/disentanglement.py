@@ -22,9 +22,10 @@ from records import record, this_run
 from torch import Tensor
 from typer import Argument, Option, run
 
-from vae_course.data import Sprites, to_unit
-from vae_course.metrics import estimate_elbo
-from vae_course.metrics.disentanglement import (
+from vae_course.data import to_unit
+from vae_course.disentangling import (
+    BetaTC,
+    Sprites,
     beta_vae_score,
     dci,
     factor_vae_score,
@@ -32,8 +33,9 @@ from vae_course.metrics.disentanglement import (
     normalized_information,
     sap,
 )
+from vae_course.metrics import estimate_elbo
 from vae_course.models import VAE
-from vae_course.objectives import BetaTC, NegativeELBO
+from vae_course.objectives import NegativeELBO
 from vae_course.schedules import Constant
 from vae_course.training import Objective, fit
 

@@ -40,11 +40,12 @@ from typer import Option, run
 from vae_course.chapters.files import write_whole
 from vae_course.chapters.machine import hardware, versions
 from vae_course.data import binarize, load, to_unit
+from vae_course.discrete import VQVAE, code_counts, perplexity, vq_loss
+from vae_course.disentangling import BetaTC
 from vae_course.likelihoods import GaussianLikelihood
 from vae_course.metrics import estimate_elbo, log_marginal
-from vae_course.models import VAE, VQVAE
-from vae_course.objectives import BetaTC, NegativeELBO, vq_loss
-from vae_course.quantizers import code_counts, perplexity
+from vae_course.models import VAE
+from vae_course.objectives import NegativeELBO
 from vae_course.schedules import Constant
 from vae_course.training import Objective, default_fabric, fit
 

@@ -26,9 +26,10 @@ from torch import Tensor
 from typer import Argument, BadParameter, Option, run
 
 from vae_course.data import binarize, load
-from vae_course.metrics import estimate_elbo, estimate_stack, log_marginal
-from vae_course.models import VAE, HierarchicalVAE
-from vae_course.objectives import HierarchicalELBO, NegativeELBO, NegativeIWAE
+from vae_course.hierarchical import HierarchicalELBO, HierarchicalVAE, estimate_stack
+from vae_course.metrics import estimate_elbo, log_marginal
+from vae_course.models import VAE
+from vae_course.objectives import NegativeELBO, NegativeIWAE
 from vae_course.schedules import Constant, CosineDecay, LinearWarmup, Schedule
 from vae_course.training import Objective, count_steps, fit
 

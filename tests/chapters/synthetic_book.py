@@ -8,7 +8,7 @@ import nbformat
 import yaml
 
 from vae_course.chapters.project import Project
-from vae_course.chapters.records import CLAIMS_MIME
+from vae_course.claims import CLAIMS_MIME
 
 PARAMETERS = 'profile = "quick"\nepochs = 3\nlr = 0.1'
 

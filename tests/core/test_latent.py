@@ -3,8 +3,7 @@ import torch
 from torch.distributions import Normal
 from torch.testing import assert_close
 
-from vae_course.latent import interpolate, manifold_grid, sample_images, traverse
-from vae_course.models import VAE
+from vae_course.models import VAE, interpolate, manifold_grid, sample_images, traverse
 
 
 def test_interpolation_starts_and_ends_where_told_and_is_straight() -> None:

@@ -7,17 +7,17 @@ from torch.testing import assert_close
 
 from vae_course.data import load, to_unit
 from vae_course.distributions import DiagonalGaussian
+from vae_course.evidence import refine_posterior
 from vae_course.metrics import (
     Classifier,
     active_units,
     bits_per_dim,
     estimate_elbo,
     fashion_classifier,
+    fit_pca,
     frechet_distance,
     log_marginal,
-    refine_posterior,
 )
-from vae_course.metrics.pca import fit_pca
 from vae_course.models import VAE, LinearGaussian
 from vae_course.objectives import gaussian_kl, iwae_bound, log_weights
 

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vae_course.networks import CausalTransformer, MapDecoder, MapEncoder, ResidualBlock
+from vae_course.discrete import CausalTransformer
+from vae_course.networks import MapDecoder, MapEncoder, ResidualBlock
 
 
 @pytest.mark.parametrize("halvings", [1, 2, 3])

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from torch.distributions import Normal, kl_divergence
 from torch.testing import assert_close
 
+from vae_course.disentangling import capacity_penalty
 from vae_course.distributions import DiagonalGaussian
 from vae_course.models import VAE, Autoencoder, LinearGaussian
 from vae_course.objectives import (
     DReG,
     NegativeELBO,
     NegativeIWAE,
-    capacity_penalty,
     elbo,
     free_bits,
     gaussian_kl,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vae_course.metrics.pca import fit_pca
+from vae_course.metrics import fit_pca
 
 
 @pytest.fixture

@@ -5,11 +5,9 @@ import math
 import pytest
 import torch
 
+from vae_course.conditional import ConditionalELBO, ConditionalVAE, class_log_marginals, log_mixture
 from vae_course.data import Labeled, binarize
-from vae_course.exercises import check
-from vae_course.metrics import class_log_marginals, log_mixture
-from vae_course.models import ConditionalVAE
-from vae_course.objectives import ConditionalELBO
+from vae_course.exercises.check import check
 from vae_course.training import fit
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from vae_course.exercises import check
-from vae_course.quantizers import CodebookEMA, ema_update, perplexity, quantize
+from vae_course.discrete import CodebookEMA, ema_update, perplexity, quantize
+from vae_course.exercises.check import check
 
 
 def nearest(z_e, codebook):

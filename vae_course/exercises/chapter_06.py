@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from vae_course.exercises.check import WrongAnswerError, exercise
-from vae_course.objectives import effective_beta, gaussian_kl
+from vae_course.objectives import gaussian_kl
+from vae_course.scale import effective_beta
 
 _BATCH, _LATENT = 5, 3
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_course.exercises.check import WrongAnswerError, exercise
-from vae_course.objectives import leave_one_out
+from vae_course.gradients import leave_one_out
 
 Sampler = Callable[[Tensor, Tensor, torch.Generator], Tensor]
 

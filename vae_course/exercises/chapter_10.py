@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian
 from vae_course.exercises.check import WrongAnswerError, exercise
-from vae_course.metrics import log_aggregate
+from vae_course.priors import log_aggregate
 
 
 @exercise("10.1")

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_course.disentangling import capacity_penalty
 from vae_course.exercises.check import WrongAnswerError, exercise
-from vae_course.objectives import capacity_penalty
 
 
 @exercise("12.1")

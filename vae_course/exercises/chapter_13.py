@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_course.conditional import kl_between, log_mixture, unlabeled_bound
 from vae_course.distributions import DiagonalGaussian
 from vae_course.exercises.check import WrongAnswerError, exercise
-from vae_course.metrics import log_mixture
-from vae_course.objectives import gaussian_kl, kl_between, unlabeled_bound
+from vae_course.objectives import gaussian_kl
 
 
 def _per_image(got: object, count: int, given: str) -> Tensor:

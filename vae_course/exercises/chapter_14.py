@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vae_course.discrete import CodebookEMA, ema_update, perplexity, quantize
 from vae_course.exercises.check import WrongAnswerError, exercise
-from vae_course.quantizers import CodebookEMA, ema_update, perplexity, quantize
 
 
 @exercise("14.1")

@@ -2,6 +2,7 @@
 
 from vae_course.families.conditional import ConditionalTable, FiniteMixture, mixture_conditional
 from vae_course.families.diffusion import Diffusion, NoiseNetwork, simple_loss
+from vae_course.families.energy import energy_distance
 from vae_course.families.flow import CouplingFlow, negative_log_likelihood
 from vae_course.families.gan import GAN, AdversarialLoss
 from vae_course.families.histogram import Histogram
@@ -18,6 +19,7 @@ __all__ = [
     "Histogram",
     "NoiseNetwork",
     "Pinwheel",
+    "energy_distance",
     "mixture_conditional",
     "negative_log_likelihood",
     "simple_loss",

@@ -1,6 +1,7 @@
 """Moving through latent space: codes in, codes out; a model's `decode` makes them images."""
 
 from vae_course.latent.attributes import attribute_vector
+from vae_course.latent.calibration import coverage, rank_among
 from vae_course.latent.imputation import (
     Chain,
     ImportanceSample,
@@ -19,35 +20,32 @@ from vae_course.latent.neighborhood import (
     overlap,
     unit_directions,
 )
-from vae_course.latent.rotation import diagonal_gap, plane_rotation
-from vae_course.latent.transfer import class_means, transfer
-from vae_course.latent.walks import interpolate, manifold_grid, sample_images, traverse
+from vae_course.latent.ood import auroc, compressed_nats
+from vae_course.latent.retrieval import precision_at_k, symmetric_kl
 
 __all__ = [
     "Chain",
     "ImportanceSample",
     "Whitening",
     "attribute_vector",
-    "class_means",
+    "auroc",
     "complete",
-    "diagonal_gap",
+    "compressed_nats",
+    "coverage",
     "draw_pixels",
     "fit_whitening",
     "geodesic",
     "importance_resampling",
-    "interpolate",
-    "manifold_grid",
     "nearest_code",
     "neighborhood",
     "observed_log_prob",
     "overlap",
     "path_energy",
     "path_length",
-    "plane_rotation",
+    "precision_at_k",
     "pseudo_gibbs",
-    "sample_images",
+    "rank_among",
     "slerp",
-    "transfer",
-    "traverse",
+    "symmetric_kl",
     "unit_directions",
 ]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vae_course.latent.walks import interpolate
+from vae_course.models import interpolate
 
 
 def slerp(start: Tensor, end: Tensor, steps: int) -> Tensor:

@@ -1,10 +1,7 @@
 """Networks: encoders and decoders of vectors and of feature maps, and a causal transformer."""
 
-from vae_course.networks.conditioned import Condition, ConditionedMLP, condition_layer
 from vae_course.networks.frozen import frozen
 from vae_course.networks.maps import MapDecoder, MapEncoder, ResidualBlock
-from vae_course.networks.stages import Stages, conv_stages, mlp_stages
-from vae_course.networks.transformer import CausalTransformer
 from vae_course.networks.vectors import (
     ACTIVATIONS,
     NETWORKS,
@@ -19,9 +16,6 @@ from vae_course.networks.vectors import (
 __all__ = [
     "ACTIVATIONS",
     "NETWORKS",
-    "CausalTransformer",
-    "Condition",
-    "ConditionedMLP",
     "ConvDecoder",
     "ConvEncoder",
     "ImageShape",
@@ -30,10 +24,6 @@ __all__ = [
     "MapDecoder",
     "MapEncoder",
     "ResidualBlock",
-    "Stages",
-    "condition_layer",
-    "conv_stages",
     "encoder_and_decoder",
     "frozen",
-    "mlp_stages",
 ]

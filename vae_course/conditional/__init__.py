@@ -1,0 +1,44 @@
+"""Conditional VAEs: labels and images that q and p are given, and labels half known."""
+
+from vae_course.conditional.likelihood import (
+    class_log_marginals,
+    conditional_log_marginal,
+    log_mixture,
+)
+from vae_course.conditional.networks import Condition, ConditionedMLP, condition_layer
+from vae_course.conditional.objectives import (
+    UNKNOWN,
+    ConditionalELBO,
+    PredictionTerms,
+    SemiSupervisedELBO,
+    SemiSupervisedTerms,
+    conditional_terms,
+    kl_between,
+    prediction_loss,
+    unlabeled_bound,
+)
+from vae_course.conditional.predictors import ImagePredictor, LabelPredictor
+from vae_course.conditional.vae import ConditionalVAE, Given, SemiSupervisedVAE
+
+__all__ = [
+    "UNKNOWN",
+    "Condition",
+    "ConditionalELBO",
+    "ConditionalVAE",
+    "ConditionedMLP",
+    "Given",
+    "ImagePredictor",
+    "LabelPredictor",
+    "PredictionTerms",
+    "SemiSupervisedELBO",
+    "SemiSupervisedTerms",
+    "SemiSupervisedVAE",
+    "class_log_marginals",
+    "condition_layer",
+    "conditional_log_marginal",
+    "conditional_terms",
+    "kl_between",
+    "log_mixture",
+    "prediction_loss",
+    "unlabeled_bound",
+]

@@ -1,0 +1,258 @@
+"""The conditional VAE: q(z|x, y), p(x|z, y) and p(z|y), where y is a label or another image."""
+
+from collections.abc import Sequence
+from math import prod
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_course.conditional.networks import Condition, ConditionedMLP
+from vae_course.conditional.predictors import LabelPredictor
+from vae_course.distributions import DiagonalGaussian
+from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models.shapes import check_images
+from vae_course.networks import ImageShape, MLPEncoder
+
+PRIORS = ("learned", "standard")
+
+
+class ConditionalVAE(nn.Module):
+    """A VAE in which every distribution may depend on a condition y.
+
+    With zero weights on the condition, and the standard prior, it is the plain VAE.
+
+    Args:
+        image_shape: `(channels, height, width)` of x.
+        latent_dim: size of z.
+        condition: how many classes, if y is a label; or the shape of an image, if y is one.
+        widths: hidden sizes of the fully connected networks, from the image inwards.
+        likelihood: a name from `vae_course.likelihoods`.
+        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        prior: `"learned"`: p(z|y) = N(m(y), diag s²(y)); `"standard"`: N(0, I) for every y.
+
+    Raises:
+        ValueError: no hidden layer, or an unknown prior, likelihood or activation.
+
+    Source: Sohn et al. (2015), section 4; Kingma et al. (2014), section 2.1, for labels.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        *,
+        condition: Condition,
+        widths: Sequence[int] = (512, 256),
+        likelihood: str = "bernoulli",
+        activation: str = "relu",
+        prior: str = "learned",
+    ) -> None:
+        """Build encoder, decoder, prior and likelihood."""
+        super().__init__()
+        if prior not in PRIORS:
+            raise ValueError(f"unknown prior {prior!r}; choose one of {', '.join(PRIORS)}")
+        channels, height, width = image_shape
+        self.image_shape: ImageShape = (channels, height, width)
+        self.latent_dim = latent_dim
+        self.condition = condition if isinstance(condition, int) else tuple(condition)
+        self.likelihood = make_likelihood(likelihood)
+        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        self.output_shape = (channels * per_pixel, height, width)
+        inwards, outwards = list(widths), list(reversed(widths))
+        self.encoder = ConditionedMLP(
+            prod(self.image_shape), self.condition, inwards, 2 * latent_dim, activation
+        )
+        self.decoder = ConditionedMLP(
+            latent_dim, self.condition, outwards, prod(self.output_shape), activation
+        )
+        self.prior_network = None
+        if prior == "learned":
+            self.prior_network = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
+        self.config = {
+            "image_shape": list(self.image_shape),
+            "latent_dim": latent_dim,
+            "condition": condition if isinstance(condition, int) else list(condition),
+            "widths": list(widths),
+            "likelihood": likelihood,
+            "activation": activation,
+            "prior": prior,
+        }
+
+    def prior(self, y: Tensor) -> DiagonalGaussian:
+        """Return p(z|y), one for each condition, event `(latent,)`."""
+        self._check_condition(y)
+        if self.prior_network is None:
+            leading = y.shape if isinstance(self.condition, int) else y.shape[:1]
+            mean = torch.zeros(*leading, self.latent_dim, device=y.device)
+            return DiagonalGaussian(mean, mean)
+        mean, log_var = self.prior_network(y).float().chunk(2, dim=-1)
+        return DiagonalGaussian(mean, log_var)
+
+    def encode(self, x: Tensor, y: Tensor) -> DiagonalGaussian:
+        """Return q(z|x, y) for images `(batch, channels, height, width)`.
+
+        Args:
+            x: the images.
+            y: one condition each; or any labels that broadcast against `(batch,)`: those of shape
+                `(classes, 1)` give q for every class and image, batch shape `(classes, batch)`.
+
+        Raises:
+            ValueError: the images or the conditions are not what the model takes.
+        """
+        check_images(x, self.image_shape)
+        self._check_condition(y)
+        mean, log_var = self.encoder(x.flatten(1), y).float().chunk(2, dim=-1)
+        return DiagonalGaussian(mean, log_var)
+
+    def decode(self, z: Tensor, y: Tensor) -> Distribution:
+        """Return p(x|z, y) for codes `(..., latent)` and conditions that broadcast with them."""
+        if z.shape[-1] != self.latent_dim:
+            raise ValueError(
+                f"codes have shape {tuple(z.shape)} but this model's latent size is "
+                f"{self.latent_dim}"
+            )
+        self._check_condition(y)
+        outputs = self.decoder(z, y)
+        return self.likelihood(outputs.unflatten(-1, self.output_shape))  # type: ignore[no-any-return]
+
+    def given(self, y: Tensor | int) -> "Given":
+        """Return the model of x under one condition: a single label, or one for each image."""
+        return Given(self, y)
+
+    def _check_condition(self, y: Tensor) -> None:
+        """Refuse what is not a label, or not an image of the condition's shape."""
+        if isinstance(self.condition, int):
+            if y.is_floating_point():
+                raise ValueError(f"labels are whole numbers, not {y.dtype}")
+        elif y.dim() != 4 or tuple(y.shape[1:]) != self.condition:
+            raise ValueError(
+                f"the condition has shape {tuple(y.shape)} but this model takes (batch, "
+                f"{', '.join(map(str, self.condition))})"
+            )
+
+
+def _prior_network(
+    condition: Condition, widths: Sequence[int], outputs: int, activation: str
+) -> nn.Module:
+    """Condition => (m, log s²) of p(z|y); it starts as N(0, I) for every y."""
+    if isinstance(condition, int):
+        table = nn.Embedding(condition, outputs)
+        nn.init.zeros_(table.weight)
+        return table
+    channels, height, width = condition
+    network = MLPEncoder((channels, height, width), widths, outputs, activation)
+    last = network.layers[-1]
+    for parameter in last.parameters():
+        nn.init.zeros_(parameter)
+    return network
+
+
+class Given:
+    """A conditional model under one condition: `prior()`, `encode(x)` and `decode(z)`.
+
+    With it everything that is written for a VAE works for p(x|y): `log_weights`, `log_marginal`,
+    `sample_images`, `MonteCarloELBO`. What takes the KL to N(0, I) for granted, as `estimate_elbo`
+    and `NegativeELBO` do, is right only for a model with `prior="standard"`.
+
+    Args:
+        model: the conditional VAE.
+        y: a single label, for images and codes of any number; or a condition for each image.
+    """
+
+    def __init__(self, model: ConditionalVAE, y: Tensor | int) -> None:
+        """Hold the model and the condition, on the model's device."""
+        device = next(model.parameters()).device
+        self.model = model
+        self.latent_dim = model.latent_dim
+        self.y = torch.as_tensor(y, device=device)
+
+    def prior(self) -> DiagonalGaussian:
+        """Return p(z|y)."""
+        return self.model.prior(self.y)
+
+    def encode(self, x: Tensor) -> DiagonalGaussian:
+        """Return q(z|x, y).
+
+        Raises:
+            ValueError: there are several conditions, but not one for each image.
+        """
+        count = len(self.y) if self.y.dim() else 1
+        if count not in (1, len(x)):
+            raise ValueError(f"{len(x)} images but {count} conditions: give one for each image")
+        return self.model.encode(x, self.y)
+
+    def decode(self, z: Tensor) -> Distribution:
+        """Return p(x|z, y) for codes `(..., latent)`."""
+        return self.model.decode(z, self.y)
+
+
+class SemiSupervisedVAE(nn.Module):
+    """Kingma's M2: a conditional VAE over labels with a classifier q(y|x), for labels half known.
+
+    p(x, y, z) = p(y) p(z) p(x|z, y) with p(y) uniform; q(y, z|x) = q(y|x) q(z|x, y).
+
+    Args:
+        image_shape: `(channels, height, width)`.
+        latent_dim: size of z.
+        classes: how many.
+        widths: hidden sizes of the VAE's networks and of the classifier.
+        likelihood: a name from `vae_course.likelihoods`.
+        activation: a name from `vae_course.networks.ACTIVATIONS`.
+
+    Source: Kingma et al. (2014), section 2.1, "M2".
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latent_dim: int,
+        *,
+        classes: int,
+        widths: Sequence[int] = (512, 256),
+        likelihood: str = "bernoulli",
+        activation: str = "relu",
+    ) -> None:
+        """Build the conditional VAE, then the classifier."""
+        super().__init__()
+        self.classes = classes
+        self.vae = ConditionalVAE(
+            image_shape,
+            latent_dim,
+            condition=classes,
+            widths=widths,
+            likelihood=likelihood,
+            activation=activation,
+            prior="standard",
+        )
+        self.classifier = LabelPredictor(
+            image_shape, classes=classes, widths=widths, activation=activation
+        )
+        self.config = {
+            "image_shape": list(image_shape),
+            "latent_dim": latent_dim,
+            "classes": classes,
+            "widths": list(widths),
+            "likelihood": likelihood,
+            "activation": activation,
+        }
+
+    def classify(self, x: Tensor) -> torch.distributions.Categorical:
+        """Return q(y|x), batch shape `(batch,)`."""
+        return self.classifier(x)  # type: ignore[no-any-return]
+
+    def prior(self, y: Tensor) -> DiagonalGaussian:
+        """Return p(z|y), which is N(0, I)."""
+        return self.vae.prior(y)
+
+    def encode(self, x: Tensor, y: Tensor) -> DiagonalGaussian:
+        """Return q(z|x, y)."""
+        return self.vae.encode(x, y)
+
+    def decode(self, z: Tensor, y: Tensor) -> Distribution:
+        """Return p(x|z, y)."""
+        return self.vae.decode(z, y)
+
+    def given(self, y: Tensor | int) -> Given:
+        """Return the model of x under one label."""
+        return self.vae.given(y)

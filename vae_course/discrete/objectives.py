@@ -1,0 +1,76 @@
+"""Objectives of discrete codes: for the model that makes them, and for the prior over them."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from vae_course.discrete.nearest import code_counts, perplexity
+
+
+@dataclass(frozen=True)
+class VQTerms:
+    """Terms of one batch, each `(batch,)`.
+
+    Attributes:
+        loss: reconstruction + quantizer.
+        reconstruction: −log p(x|codes), nats per image.
+        quantizer: the quantizer's own loss, summed over an image's encodings.
+        perplexity: of the batch's indices (those of all processes), the same for each image.
+        codes_used: how many codes occur in the batch, the same for each image.
+    """
+
+    loss: Tensor
+    reconstruction: Tensor
+    quantizer: Tensor
+    perplexity: Tensor
+    codes_used: Tensor
+
+
+def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None = None) -> VQTerms:
+    """−log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖², summed over an image.
+
+    The last two are the quantizer's; with an EMA codebook there is only the last.
+
+    Args:
+        model: a `VQVAE`.
+        x: images.
+        step: not used.
+        generator: for quantizers that draw.
+
+    Source: van den Oord et al. (2017), equation 3.
+    """
+    output = model(x, generator)
+    reconstruction = -output.p.log_prob(x)
+    own, indices = output.quantization.loss, output.quantization.indices
+    codes = model.quantizer.codes
+    in_use = perplexity(indices, codes).expand(len(own))
+    used = (code_counts(indices, codes) > 0).sum().expand(len(own))
+    return VQTerms(reconstruction + own, reconstruction, own, in_use, used)
+
+
+class Density(Protocol):
+    """Anything with a log-probability."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Return log p(x), `(batch,)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class CodeLengthTerms:
+    """One term, `(batch,)` in nats.
+
+    Attributes:
+        loss: −log p(x), the length of the code for x under p.
+    """
+
+    loss: Tensor
+
+
+def code_length(
+    model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
+) -> CodeLengthTerms:
+    """−log p(x): maximum likelihood, for a model that knows its log-probability."""
+    return CodeLengthTerms(-model.log_prob(x))

@@ -1,0 +1,25 @@
+"""Stacks of latent layers: the models, their bound, and what each layer carries."""
+
+from vae_course.hierarchical.estimates import (
+    StackEstimate,
+    estimate_stack,
+    unit_variances,
+    variance_shares,
+)
+from vae_course.hierarchical.objectives import HierarchicalELBO, StackTerms
+from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
+from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
+
+__all__ = [
+    "HierarchicalELBO",
+    "HierarchicalVAE",
+    "StackEstimate",
+    "StackOutput",
+    "StackTerms",
+    "Stages",
+    "conv_stages",
+    "estimate_stack",
+    "mlp_stages",
+    "unit_variances",
+    "variance_shares",
+]

@@ -1,0 +1,273 @@
+"""A stack of latent layers: z_L → … → z_1 → x, and two ways to infer it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from vae_course.distributions import DiagonalGaussian, diagonal_kl, precision_weighted
+from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
+from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models.shapes import check_images
+from vae_course.networks import ImageShape
+
+INFERENCES = ("bottom-up", "ladder")
+NETWORKS = ("mlp", "conv")
+
+
+@dataclass(frozen=True)
+class StackOutput:
+    """One pass: every layer inferred and sampled once. Index 0 is z_1, next to the image.
+
+    Attributes:
+        q: for each layer the Gaussian that z was drawn from, at the codes it is conditioned on.
+        prior: for each layer p(z_l|z_{l+1}) at the drawn z_{l+1}; N(0, I) for the last.
+        z: the codes, each `(batch, latent)`.
+        kl: each layer's share of the divergence, `(batch, layers)`, nats per image.
+        p: p(x|z_1), batch shape `(batch,)`, event one image.
+    """
+
+    q: tuple[DiagonalGaussian, ...]
+    prior: tuple[DiagonalGaussian, ...]
+    z: tuple[Tensor, ...]
+    kl: Tensor
+    p: Distribution
+
+
+_Gaussians = tuple[DiagonalGaussian, ...]
+_Layers = tuple[_Gaussians, _Gaussians, tuple[Tensor, ...]]  # q, prior and z, z_1 first
+
+
+class HierarchicalVAE(nn.Module):
+    """p(x, z) = p(x|z_1) p(z_1|z_2) … p(z_{L−1}|z_L) p(z_L), with Gaussian layers.
+
+    Inference goes one of two ways. `"bottom-up"`: q(z|x) = q(z_1|x) q(z_2|z_1) … q(z_L|z_{L−1}),
+    each layer from a sample of the one below. `"ladder"`: networks without noise climb from the
+    image to the top; then, from the top down, each layer's q(z_l|z_{l+1}, x) is the
+    precision-weighted product of what the image says and of the model's own p(z_l|z_{l+1}).
+
+    Codes are flat vectors `(batch, latent)` in both networks; the convolutional one folds them. The
+    log-variances that networks give are kept within ±10.
+
+    Args:
+        image_shape: `(channels, height, width)`.
+        latents: the layers from the image upwards, z_1 first: sizes (mlp) or shapes of maps,
+            `(channels, height, width)` (conv).
+        widths: for each layer its hidden sizes (mlp), or `(channels, hidden channels)` of its
+            residual block (conv).
+        network: `"mlp"` or `"conv"`.
+        inference: `"bottom-up"` or `"ladder"`.
+        likelihood: a name from `vae_course.likelihoods`.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, for the mlp.
+
+    Raises:
+        ValueError: an unknown name, or sizes that do not fit.
+
+    Source: Burda et al. (2016), section 2, for bottom-up; Sønderby et al. (2016), section 2, for
+    the ladder.
+    """
+
+    def __init__(
+        self,
+        image_shape: Sequence[int],
+        latents: Sequence[int] | Sequence[Sequence[int]],
+        *,
+        widths: Sequence[Sequence[int]],
+        network: str = "mlp",
+        inference: str = "ladder",
+        likelihood: str = "bernoulli",
+        activation: str = "relu",
+    ) -> None:
+        """Build the stages and the likelihood."""
+        super().__init__()
+        _check_names(network, inference, len(latents), len(widths))
+        channels, height, width = image_shape
+        self.image_shape: ImageShape = (channels, height, width)
+        self.inference = inference
+        self.likelihood = make_likelihood(likelihood)
+        self.config = {
+            "image_shape": list(self.image_shape),
+            "latents": [n if isinstance(n, int) else list(n) for n in latents],
+            "widths": [list(sizes) for sizes in widths],
+            "network": network,
+            "inference": inference,
+            "likelihood": likelihood,
+            "activation": activation,
+        }
+        self.latent_dims = tuple(n if isinstance(n, int) else prod(n) for n in latents)
+        stages = self._stages(network, latents, widths, activation)
+        self.trunks, self.heads = nn.ModuleList(stages.trunks), nn.ModuleList(stages.heads)
+        self.decoder = stages.decoder
+        self.conditionals = nn.ModuleList(stages.conditionals)
+
+    def _stages(
+        self, network: str, latents: Any, widths: Sequence[Sequence[int]], activation: str
+    ) -> Stages:
+        through = self.inference == "bottom-up"
+        pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"through_codes": through, "parameters_per_pixel": pixel}
+        if network == "mlp":
+            return mlp_stages(self.image_shape, latents, widths, activation=activation, **options)
+        return conv_stages(self.image_shape, [tuple(n) for n in latents], widths, **options)
+
+    @property
+    def layers(self) -> int:
+        """L, the number of latent layers."""
+        return len(self.latent_dims)
+
+    def prior(self, layer: int, above: Tensor | None = None, count: int = 1) -> DiagonalGaussian:
+        """Return p(z_l|z_{l+1}), batch shape `(batch,)`; for the last layer N(0, I).
+
+        Args:
+            layer: l, from 1 to L.
+            above: z_{l+1}, `(batch, latent)`; nothing for the last layer.
+            count: the batch's size where `above` does not say it.
+        """
+        if above is None:
+            zeros = next(self.parameters()).new_zeros(count, self.latent_dims[layer - 1])
+            return DiagonalGaussian(zeros, zeros)
+        return _gaussian(self.conditionals[layer - 1](above))
+
+    def decode(self, z: Tensor) -> Distribution:
+        """Return p(x|z_1) for codes of the first layer, `(batch, latent)`."""
+        return self.likelihood(self.decoder(z))  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> StackOutput:
+        """Infer every layer once, and decode."""
+        return self.infer(x, 1, generator)
+
+    def infer(
+        self, x: Tensor, samples: int, generator: torch.Generator | None = None
+    ) -> StackOutput:
+        """Draw `samples` stacks of codes for each image; what needs no codes is computed once.
+
+        Returns:
+            A batch of `samples · batch`: all images, then all images again.
+
+        Raises:
+            ValueError: the images do not have the model's shape, or samples < 1.
+        """
+        check_images(x, self.image_shape)
+        if samples < 1:
+            raise ValueError(f"samples = {samples}: inference draws at least one")
+        go = self._climb_and_descend if self.inference == "ladder" else self._climb
+        q, prior, z = go(x, samples, generator)
+        return StackOutput(q, prior, z, self._divergences(q, prior, z), self.decode(z[0]))
+
+    def _climb(self, x: Tensor, samples: int, generator: torch.Generator | None) -> _Layers:
+        """Bottom-up: q(z_1|x), a sample of it, q(z_2|z_1), a sample of it, …"""
+        q = [_repeated(_gaussian(self.heads[0](self.trunks[0](x))), samples)]
+        z = [q[0].rsample(generator=generator)]
+        for trunk, head in zip(self.trunks[1:], self.heads[1:], strict=True):
+            q.append(_gaussian(head(trunk(z[-1]))))
+            z.append(q[-1].rsample(generator=generator))
+        prior = [self.prior(layer, above) for layer, above in enumerate(z[1:], start=1)]
+        prior.append(self.prior(self.layers, count=len(z[0])))
+        return tuple(q), tuple(prior), tuple(z)
+
+    def _climb_and_descend(
+        self, x: Tensor, samples: int, generator: torch.Generator | None
+    ) -> _Layers:
+        """Ladder: up without noise, then down, merged with the prior at each layer but the top."""
+        features, evidence = x, []
+        for trunk, head in zip(self.trunks, self.heads, strict=True):
+            features = trunk(features)
+            evidence.append(_repeated(_gaussian(head(features)), samples))
+        q = [evidence[-1]]
+        z = [q[0].rsample(generator=generator)]
+        prior = [self.prior(self.layers, count=len(z[0]))]
+        for layer in range(self.layers - 1, 0, -1):
+            prior.insert(0, self.prior(layer, z[0]))
+            q.insert(0, precision_weighted(evidence[layer - 1], prior[0]))
+            z.insert(0, q[0].rsample(generator=generator))
+        return tuple(q), tuple(prior), tuple(z)
+
+    def _divergences(self, q: _Gaussians, prior: _Gaussians, z: tuple[Tensor, ...]) -> Tensor:
+        """Each layer's share of E_q[log q(z|x) − log p(z)], `(batch, layers)`.
+
+        In closed form where the codes that q and p are conditioned on are drawn before z_l: in the
+        ladder everywhere, bottom-up only at the top. Below it, z_{l+1} of p(z_l|z_{l+1}) is drawn
+        *from* z_l, and KL(q(z_l|z_{l−1}) ‖ p(z_l|z_{l+1})) at the samples would be another number:
+        there it is log q − log p at the sample, whose mean can be negative.
+        """
+        closed = self.layers - 1 if self.inference == "bottom-up" else 0
+        shares = [
+            q[i].log_prob(z[i]) - prior[i].log_prob(z[i])
+            if i < closed
+            else diagonal_kl(q[i], prior[i]).sum(-1)
+            for i in range(self.layers)
+        ]
+        return torch.stack(shares, dim=-1)
+
+    def log_weights(self, x: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
+        """Log w = log p(x|z_1) + Σ_l (log p(z_l|z_{l+1}) − log q(z_l|·)) for k stacks an image.
+
+        Returns:
+            Shape `(batch, k)`, nats per image; what `vae_course.objectives.log_weights` gives.
+
+        Source: Burda et al. (2016), equation 8, with z all layers together.
+        """
+        out = self.infer(x, k, generator)
+        log_px = out.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
+        terms = zip(out.q, out.prior, out.z, strict=True)
+        log_w = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
+        return log_w.view(k, len(x)).T  # type: ignore[no-any-return]
+
+    @torch.no_grad()
+    def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
+        """Draw n stacks of codes from the prior, top first; z_1 comes first in the tuple."""
+        top = self.prior(self.layers, count=n).sample(generator=generator)
+        return self.redraw((*[top] * self.layers,), self.layers, generator)
+
+    @torch.no_grad()
+    def redraw(
+        self, z: Sequence[Any], fixed: int, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, ...]:
+        """Keep the layers from z_l = z_fixed upwards and draw those below from the prior again.
+
+        Args:
+            z: a stack of codes, z_1 first; those below `fixed` are not looked at.
+            fixed: the lowest layer that stays, from 1 (nothing is drawn) to L.
+            generator: source of the samples.
+
+        Raises:
+            ValueError: there is no such layer.
+        """
+        if not 1 <= fixed <= self.layers:
+            raise ValueError(f"fixed = {fixed}, but the layers are 1 to {self.layers}")
+        stack: list[Tensor] = list(z[fixed - 1 :])
+        for layer in range(fixed - 1, 0, -1):
+            stack.insert(0, self.prior(layer, stack[0]).sample(generator=generator))
+        return tuple(stack)
+
+
+def _gaussian(numbers: Tensor) -> DiagonalGaussian:
+    """Take mean and log-variance, the second as 10 tanh(· / 10), as NVAE's code does.
+
+    Without a bound, the variance of an unused layer that passes codes on falls until KLs overflow.
+    """
+    mean, log_var = numbers.float().chunk(2, dim=-1)
+    return DiagonalGaussian(mean, 10 * (log_var / 10).tanh())
+
+
+def _repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
+    """The same Gaussians `samples` times over: `(batch, …)` => `(samples · batch, …)`."""
+    if samples == 1:
+        return q
+    return DiagonalGaussian(q.mean.repeat(samples, 1), q.log_var.repeat(samples, 1))
+
+
+def _check_names(network: str, inference: str, latents: int, widths: int) -> None:
+    if network not in NETWORKS:
+        raise ValueError(f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}")
+    if inference not in INFERENCES:
+        raise ValueError(f"unknown inference {inference!r}; choose one of {', '.join(INFERENCES)}")
+    if latents != widths or not latents:
+        raise ValueError(
+            f"{latents} latent layers and widths for {widths}: each layer has its own, and there "
+            "is at least one"
+        )

@@ -1,0 +1,125 @@
+"""The evidence lower bound: reconstruction and KL, apart and together."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vae_course.distributions import DiagonalGaussian, FullGaussian
+from vae_course.objectives.protocol import LatentVariableModel
+from vae_course.schedules import Constant, Schedule
+
+_ONE = Constant(1.0)
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − log σ² − 1), for each latent apart.
+
+    Args:
+        mean: μ, shape `(batch, latent)`.
+        log_var: log σ², the same shape.
+
+    Returns:
+        Shape `(batch, latent)`, in nats; `.sum(-1)` is the KL of the whole posterior.
+
+    Source: Kingma & Welling (2014), appendix B.
+    """
+    return 0.5 * (mean.square() + log_var.exp() - log_var - 1)
+
+
+def full_gaussian_kl(mean: Tensor, scale_tril: Tensor) -> Tensor:
+    """KL(N(μ, L Lᵀ) ‖ N(0, I)) = ½ (‖μ‖² + ‖L‖² − Σ_d log L_dd² − d), all latents together.
+
+    Args:
+        mean: μ, shape `(batch, latent)`.
+        scale_tril: L, shape `(batch, latent, latent)`, lower triangular; ‖L‖² is the sum of the
+            squares of its entries, which is the trace of L Lᵀ.
+
+    Returns:
+        Shape `(batch,)`, in nats per image.
+
+    Source: Kingma & Welling (2019), section 2.5.1, for the Cholesky factor of a posterior.
+    """
+    log_det = 2 * torch.log(torch.diagonal(scale_tril, dim1=-2, dim2=-1)).sum(-1)
+    trace = scale_tril.square().sum((-2, -1))
+    return 0.5 * (mean.square().sum(-1) + trace - log_det - mean.shape[-1])
+
+
+def kl_to_standard_normal(q: DiagonalGaussian | FullGaussian) -> Tensor:
+    """KL(q ‖ N(0, I)) in closed form, by q's kind: shape `(batch,)`, nats per image."""
+    if isinstance(q, FullGaussian):
+        return full_gaussian_kl(q.mean, q.scale_tril)
+    return gaussian_kl(q.mean, q.log_var).sum(-1)
+
+
+def elbo(log_px: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
+    """ELBO = log p(x|z) − β KL(q(z|x) ‖ p(z)).
+
+    Args:
+        log_px: log p(x|z) at one z ~ q(z|x), shape `(batch,)`, nats per image.
+        kl: shape `(batch,)`, nats per image.
+        beta: weight of the KL; 1 gives a lower bound on log p(x).
+
+    Returns:
+        Shape `(batch,)`, nats per image.
+
+    Source: Kingma & Welling (2014), equation 3; Higgins et al. (2017), equation 4 for β.
+    """
+    return log_px - beta * kl
+
+
+def free_bits(kl_per_group: Tensor, nats: float) -> Tensor:
+    """Σ_g max(λ, mean over the batch of KL_g): a group below λ is not pushed any lower.
+
+    Args:
+        kl_per_group: shape `(batch, groups)`, nats per image.
+        nats: λ, the free budget of one group.
+
+    Returns:
+        A scalar, in nats per image: a property of the batch and not of one image.
+
+    Source: Kingma et al. (2016), equation 15 (appendix C.8).
+    """
+    return kl_per_group.mean(0).clamp(min=nats).sum()
+
+
+@dataclass(frozen=True)
+class ELBOTerms:
+    """Terms of one batch, each `(batch,)` in nats per image.
+
+    Attributes:
+        loss: what the optimizer lowers, −ELBO with the step's β.
+        reconstruction: −log p(x|z).
+        kl: KL(q(z|x) ‖ p(z)).
+    """
+
+    loss: Tensor
+    reconstruction: Tensor
+    kl: Tensor
+
+
+@dataclass(frozen=True)
+class NegativeELBO:
+    """−ELBO as a training objective, with β as a function of the step.
+
+    Attributes:
+        beta: a schedule; the constant 1 makes it the VAE.
+
+    Source: Kingma & Welling (2014), equation 10.
+    """
+
+    beta: Schedule = _ONE
+
+    def __call__(
+        self,
+        model: LatentVariableModel,
+        x: Tensor,
+        step: int,
+        generator: torch.Generator | None = None,
+    ) -> ELBOTerms:
+        """Evaluate at one sample z ~ q(z|x)."""
+        q = model.encode(x)
+        z = q.rsample(generator=generator)
+        log_px: Tensor = model.decode(z).log_prob(x)
+        kl = kl_to_standard_normal(q)
+        return ELBOTerms(-elbo(log_px, kl, self.beta(step)), -log_px, kl)
