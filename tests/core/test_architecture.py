@@ -1,6 +1,9 @@
 """The house: dependencies between its rooms point downwards, and its door opens fast."""
 
 import ast
+import importlib
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 import vae_course
 
 PACKAGE = Path(vae_course.__file__).parent
+CHAPTERS = sorted((Path(__file__).parents[2] / "book").glob("[0-9]*.ipynb"))
 
 # From the ground up; rooms of one floor do not know each other.
 TOPICS = {
@@ -84,6 +88,42 @@ def test_dependencies_point_downwards(path: Path) -> None:
         below = floor(other) < floor(room)
         assert below, f"{room} uses {other}, which is not below it"
         assert room not in LIGHT or other in {*LIGHT, "claims", "data"}, f"{room} uses {other}"
+
+
+def chapter_rooms(path: Path) -> set[str]:
+    """Return the rooms whose code a chapter's cells import."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    return set(re.findall(r"^\s*from vae_course\.(\w+)", code, re.MULTILINE))
+
+
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_reads_the_core_and_at_most_two_topic_rooms(path: Path) -> None:
+    assert len(chapter_rooms(path) & TOPICS) <= 2
+
+
+def test_no_name_is_exported_twice() -> None:
+    owners: dict[str, list[str]] = {}
+    for room in sorted(set().union(*FLOORS) - {"chapters", "cli", "exercises"}):
+        module = importlib.import_module(f"vae_course.{room}")
+        names = getattr(module, "__all__", None) or [
+            name
+            for name, thing in vars(module).items()
+            if getattr(thing, "__module__", "") == module.__name__ and not name.startswith("_")
+        ]
+        for name in names:
+            owners.setdefault(name, []).append(room)
+    assert {name: rooms for name, rooms in owners.items() if len(rooms) > 1} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_has_the_name_of_its_module(path: Path) -> None:
+    names = {
+        node.name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    assert path.stem not in names
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,6 @@ from vae_course.exercises import (  # noqa: F401  (they register)
     chapter_14,
     chapter_15,
 )
-from vae_course.exercises.check import Verdict, check, registered
+from vae_course.exercises.answers import Verdict, check, registered
 
 __all__ = ["Verdict", "check", "registered"]

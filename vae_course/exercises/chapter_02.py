@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 
 _PIXELS = 64
 

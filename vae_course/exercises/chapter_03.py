@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.latent import overlap
 
 _SIGMA_X = 0.5

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.models import LinearGaussian, random_linear_gaussian
 
 _POINTS = ((0.3, 2.0, -0.5, 0.4), (1.7, 0.6, 0.8, 1.5), (-2.0, -1.3, 0.2, 0.7))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.models import LinearGaussian, random_linear_gaussian
 from vae_course.objectives import gaussian_kl, iwae_bound
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.distributions import Distribution, kl_divergence
 
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.models import LinearGaussian, rotated_linear_gaussian
 
 _LATENT = 3

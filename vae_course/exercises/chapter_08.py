@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.gradients import leave_one_out
 
 Sampler = Callable[[Tensor, Tensor, torch.Generator], Tensor]

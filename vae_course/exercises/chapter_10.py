@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.priors import log_aggregate
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vae_course.disentangling import capacity_penalty
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 
 
 @exercise("12.1")

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vae_course.conditional import kl_between, log_mixture, unlabeled_bound
 from vae_course.distributions import DiagonalGaussian
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 from vae_course.objectives import gaussian_kl
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_course.discrete import CodebookEMA, ema_update, perplexity, quantize
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 
 
 @exercise("14.1")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian, diagonal_kl, precision_weighted
-from vae_course.exercises.check import WrongAnswerError, exercise
+from vae_course.exercises.answers import WrongAnswerError, exercise
 
 TwoGaussians = Callable[[Tensor, Tensor, Tensor, Tensor], Any]
 

@@ -12,7 +12,9 @@ from vae_course.latent.imputation import (
     pseudo_gibbs,
 )
 from vae_course.latent.interpolation import geodesic, path_energy, path_length, slerp
-from vae_course.latent.neighborhood import (
+from vae_course.latent.ood import auroc, compressed_nats
+from vae_course.latent.retrieval import precision_at_k, symmetric_kl
+from vae_course.latent.whitening import (
     Whitening,
     fit_whitening,
     nearest_code,
@@ -20,8 +22,6 @@ from vae_course.latent.neighborhood import (
     overlap,
     unit_directions,
 )
-from vae_course.latent.ood import auroc, compressed_nats
-from vae_course.latent.retrieval import precision_at_k, symmetric_kl
 
 __all__ = [
     "Chain",

@@ -1,6 +1,6 @@
 """Networks: encoders and decoders of vectors and of feature maps, and a causal transformer."""
 
-from vae_course.networks.frozen import frozen
+from vae_course.networks.freezing import frozen
 from vae_course.networks.maps import MapDecoder, MapEncoder, ResidualBlock
 from vae_course.networks.vectors import (
     ACTIVATIONS,
