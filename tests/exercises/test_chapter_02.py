@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.metrics import fit_pca
 from vae_course.objectives import ReconstructionTerms
 

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.latent import neighborhood, overlap
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.objectives import iwae_bound
 
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch.distributions import Independent, MultivariateNormal, Normal
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.models import rotated_linear_gaussian
 
 

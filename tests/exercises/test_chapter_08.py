@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Normal
 
 from vae_course.distributions import reparameterize
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.gradients import leave_one_out
 
 

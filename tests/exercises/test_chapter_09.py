@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.objectives import gaussian_kl
 
 

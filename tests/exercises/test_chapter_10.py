@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.priors import log_aggregate
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.latent import slerp
 
 

@@ -7,7 +7,7 @@ import torch
 
 from vae_course.conditional import ConditionalELBO, ConditionalVAE, class_log_marginals, log_mixture
 from vae_course.data import Labeled, binarize
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 from vae_course.training import fit
 
 

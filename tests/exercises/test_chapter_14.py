@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vae_course.discrete import CodebookEMA, ema_update, perplexity, quantize
-from vae_course.exercises.answers import check
+from vae_course.exercises import check
 
 
 def nearest(z_e, codebook):

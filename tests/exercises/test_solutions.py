@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from vae_course.exercises.answers import check, registered
+from vae_course.exercises import check, registered
 
 BOOK = Path(__file__).parents[2] / "book"
 CALL = re.compile(r'^check\("(\d+\.\d+)", (\w+)\)$', re.MULTILINE)
