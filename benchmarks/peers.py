@@ -37,11 +37,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from typer import Option, run
 
-from vae_course.chapters.files import write_whole
 from vae_course.chapters.machine import hardware, versions
 from vae_course.data import binarize, load, to_unit
 from vae_course.discrete import VQVAE, code_counts, perplexity, vq_loss
 from vae_course.disentangling import BetaTC
+from vae_course.files import write_whole
 from vae_course.likelihoods import GaussianLikelihood
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE

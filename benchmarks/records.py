@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from vae_course.chapters.files import write_whole
 from vae_course.chapters.machine import hardware, versions
+from vae_course.files import write_whole
 
 
 def this_run(seed: int) -> dict[str, Any]:

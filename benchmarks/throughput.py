@@ -32,9 +32,9 @@ from torchvision.datasets import VisionDataset
 from torchvision.transforms import ToTensor
 from typer import Option, run
 
-from vae_course.chapters.files import write_whole
 from vae_course.chapters.machine import hardware, versions
 from vae_course.data import ImageSet, binarize, load
+from vae_course.files import write_whole
 from vae_course.metrics import estimate_elbo
 from vae_course.models import VAE
 from vae_course.objectives import NegativeELBO

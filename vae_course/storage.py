@@ -1,7 +1,6 @@
 """Tensors and settings in one safetensors file, written whole or not at all. No pickle."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
+
+from vae_course.files import write_whole
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]) -> None:
@@ -18,17 +19,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], settings: Mapping[str, Any]
         OSError: the file cannot be written; what was at `path` before is still there.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    content = save(contiguous, metadata={"settings": json.dumps(settings)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, save(contiguous, metadata={"settings": json.dumps(settings)}))
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from vae_course.chapters import machine
-from vae_course.chapters.files import numbered_cells, read_notebook, text_of, write_whole
+from vae_course.chapters.files import numbered_cells, read_notebook, text_of
+from vae_course.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,6 @@
-"""Reading notebooks and writing files that are never half there."""
+"""Reading notebooks."""
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,22 +9,6 @@ from vae_course.chapters.errors import ChapterError
 
 Notebook = dict[str, Any]
 Cell = dict[str, Any]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` so that a reader, or a kill, sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def read_notebook(path: Path) -> Notebook:

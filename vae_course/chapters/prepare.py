@@ -4,9 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from vae_course.chapters.files import read_notebook, tags_of, write_whole
+from vae_course.chapters.files import read_notebook, tags_of
 from vae_course.chapters.profiles import load_profiles, parameters_of
 from vae_course.chapters.project import Chapter, Project
+from vae_course.files import write_whole
 
 CHECKED = "nbval-check-output"
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vae_course.chapters.errors import ChapterError
-from vae_course.chapters.files import Notebook, numbered_cells, write_whole
+from vae_course.chapters.files import Notebook, numbered_cells
 from vae_course.claims import CLAIMS_MIME
+from vae_course.files import write_whole
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -17,6 +17,7 @@ from vae_course.data import Labeled
 from vae_course.schedules import CosineDecay, Schedule
 from vae_course.training.checkpoint import load_checkpoint, save_checkpoint
 from vae_course.training.history import History, check_finite
+from vae_course.training.terms import terms_of
 
 Transform = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -59,8 +60,8 @@ class _Step(nn.Module):
 
     def forward(self, index: Tensor, step: int, generator: torch.Generator) -> dict[str, Tensor]:
         x = self.transformed(self.images[index], generator)
-        terms = self.objective(self.model, x, step, generator)
-        return {f.name: getattr(terms, f.name).float().mean() for f in fields(terms)}
+        terms = terms_of(self.objective(self.model, x, step, generator))
+        return {name: term.float().mean() for name, term in terms.items()}
 
     def transformed(self, x: Tensor | Labeled, generator: torch.Generator) -> Tensor | Labeled:
         """Transform a batch's images; labels stay what they are."""
