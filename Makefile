@@ -21,8 +21,8 @@ help: ## show this list
 	@echo
 	@echo "  PROFILE=smoke|quick|full  PYTHON=...  BROWSER=no (make test without a Chromium)  PORT=8000"
 
-book: env ## execute the chapters and render the book (PROFILE=full on a GPU)
-	@$(BIN)/vae-course book --profile $(PROFILE)
+book: env ## execute and render the book (PROFILE=full on a GPU; STRICT=--strict: drift fails)
+	@$(BIN)/vae-course book --profile $(PROFILE) $(STRICT)
 
 test: lint types unit notebooks site browser ## check everything: style, types, units, notebooks, pages
 

@@ -97,3 +97,5 @@ def test_the_pages_come_from_the_gpu_run() -> None:
     assert document[True]["workflow_run"]["workflows"] == ["gpu"]
     assert fetched == {"site"}
     assert uploaded == {"executed-chapters", "metrics", "site"}
+    built = [step["run"] for step in steps(gpu) if "run" in step]
+    assert built == ["make book PROFILE=full STRICT=--strict"]  # what drifts is not published

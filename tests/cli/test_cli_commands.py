@@ -6,7 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
-from synthetic_book import claims_cell, make_notebook, make_project, write_chapter, write_profiles
+from synthetic_book import (
+    claims_cell,
+    make_notebook,
+    make_project,
+    write_chapter,
+    write_profiles,
+    write_record,
+)
 from typer.testing import CliRunner
 
 from vae_course.chapters import render, run
@@ -110,6 +117,23 @@ def test_book_renders_what_was_executed_and_says_where(executed, monkeypatch):
     assert called == [("quick", executed.root)]
     assert f"The book is at {page}" in result.output
     assert "01_one: up to date" in result.output
+
+
+def test_drift_is_marked_and_fails_only_under_strict(executed, monkeypatch):
+    """The page is rendered either way; a claim that is missing is no drift, but wrong."""
+    page = executed.root / "_build" / "site" / "quick" / "index.html"
+    monkeypatch.setattr(render, "render", lambda *given: page)
+    write_record(executed, "01_one", a=(1.0, 0.5), b=(0.3, 0.01))
+    for command in ("run", "book"):
+        lenient, strict = invoke(command), invoke(command, "--strict")
+        assert (lenient.exit_code, strict.exit_code) == (0, 1)
+        for result in (lenient, strict):
+            assert "DRIFT: claim 'b' is 0.1, recorded is 0.3 ± 0.01" in result.output
+            assert "vae-course record CHAPTER" in result.output
+            assert ("The book is at" in result.output) == (command == "book")
+    write_record(executed, "01_one", a=(1.0, 0.5))
+    assert invoke("run").exit_code == 1
+    assert "claim 'b' = 0.1 is not recorded" in invoke("run").output
 
 
 def test_book_renders_nothing_when_a_chapter_fails(project, monkeypatch):

@@ -54,7 +54,7 @@ def test_the_run_is_red_and_the_others_ran(red):
 @pytest.mark.parametrize(
     ("chapter", "message", "state"),
     [
-        ("02_wrong_claim", r"claim 'a' is 1.2, recorded is 1 ± 0.1", "WRONG"),
+        ("02_wrong_claim", r"DRIFT: claim 'a' is 1.2, recorded is 1 ± 0.1", "DRIFT"),
         ("03_missing_claim", r"claim 'gone' is recorded, but the chapter does not", "WRONG"),
         ("04_extra_claim", r"claim 'b' = 2 is not recorded", "WRONG"),
         ("05_nan_claim", r"cell 3: claim 'a' is .?nan.?, not a finite number", "WRONG"),
@@ -70,10 +70,12 @@ def test_a_chapter_is_named_with_what_is_wrong_in_it(red, chapter, message, stat
     assert row(red.output, chapter)[-1] == state
 
 
-def test_a_wrong_claim_says_how_to_record_it(red):
-    assert "vae-course record 02_wrong_claim --profile quick" in red.output
+def test_what_left_its_record_says_what_to_do(red):
     assert row(red.output, "02_wrong_claim")[3:5] == ["0", "1"]
-    assert row(red.output, "04_extra_claim")[3:5] == ["1", "1"]
+    assert "DRIFT: claims of 02_wrong_claim left their records" in red.output
+    assert "read what the text says of them" in red.output and "--strict" in red.output
+    assert row(red.output, "04_extra_claim")[3:5] == ["1", "0"]
+    assert "vae-course record 04_extra_claim --profile quick" in red.output
 
 
 def test_the_traceback_points_at_the_line_and_has_no_terminal_codes(red):

@@ -64,20 +64,24 @@ def _tolerance(value: Any, *, what: str) -> float:
     return tolerance
 
 
-def compare(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> dict[str, str]:
-    """Say for each claim that does not agree with its record why: {name: sentence}."""
-    problems = {}
-    for name in [*claims, *(name for name in recorded if name not in claims)]:
-        if name not in recorded:
-            problems[name] = f"claim '{name}' = {claims[name]:.6g} is not recorded"
-        elif name not in claims:
-            problems[name] = f"claim '{name}' is recorded, but the chapter does not make it"
-        elif not abs(claims[name] - recorded[name].value) <= recorded[name].tolerance:
-            problems[name] = (
-                f"claim '{name}' is {claims[name]:.6g}, recorded is"
-                f" {recorded[name].value:.6g} ± {recorded[name].tolerance:.6g}"
-            )
-    return problems
+def unmatched(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
+    """Name the claims that only the chapter makes and those that only the record has."""
+    new = [
+        f"claim '{name}' = {value:.6g} is not recorded"
+        for name, value in claims.items()
+        if name not in recorded
+    ]
+    gone = [name for name in recorded if name not in claims]
+    return new + [f"claim '{name}' is recorded, but the chapter does not make it" for name in gone]
+
+
+def drift(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
+    """Name the claims further from their record than its tolerance, with the numbers."""
+    return [
+        f"claim '{name}' is {claims[name]:.6g}, recorded is {was.value:.6g} ± {was.tolerance:.6g}"
+        for name, was in recorded.items()
+        if name in claims and not abs(claims[name] - was.value) <= was.tolerance
+    ]
 
 
 def write_record(

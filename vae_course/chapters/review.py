@@ -11,10 +11,14 @@ from vae_course.chapters.project import Chapter, Project
 
 @dataclass(frozen=True)
 class Review:
-    """How many claims hold and fail, every problem as a sentence, and a notice that is none."""
+    """How many claims hold; drift and problems, a sentence each; and a notice that is neither.
+
+    Drift is a claim that left its record's tolerance: another machine or another version may do
+    that. A problem is something broken, such as a claim that is missing, or a bare picture.
+    """
 
     held: int = 0
-    failed: int = 0
+    drift: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     notice: str = ""
 
@@ -30,22 +34,23 @@ def review(project: Project, chapter: Chapter, *, profile: str, notebook: Notebo
         if profile == Profile.SMOKE or not path.exists():
             notice = _no_record(chapter, profile=profile) if profile != Profile.SMOKE else ""
             return Review(problems=tuple(problems), notice=notice if claims else "")
-        wrong = records.compare(claims, records.read_record(path))
+        recorded = records.read_record(path)
     except ChapterError as error:
-        return Review(failed=1, problems=(*problems, str(error)))
-    if wrong:
-        problems += wrong.values()
-        problems.append(
-            f"if {path.relative_to(project.root)} is what is out of date, record the new values:"
-            f" vae-course record {chapter.name} --profile {profile}"
-        )
-    return Review(
-        held=sum(name not in wrong for name in claims), failed=len(wrong), problems=tuple(problems)
-    )
+        return Review(problems=(*problems, str(error)))
+    drift = records.drift(claims, recorded)
+    if unmatched := records.unmatched(claims, recorded):
+        where = path.relative_to(project.root)
+        problems += [*unmatched, f"if {where} is out of date: {_recording(chapter, profile)}"]
+    held = sum(name in recorded for name in claims) - len(drift)
+    return Review(held=held, drift=tuple(drift), problems=tuple(problems))
 
 
 def _no_record(chapter: Chapter, *, profile: str) -> str:
     return (
         f"NOT COMPARED: there are no recorded claims for the {profile} profile; when they are"
-        f" right, record them: vae-course record {chapter.name} --profile {profile}"
+        f" right: {_recording(chapter, profile)}"
     )
+
+
+def _recording(chapter: Chapter, profile: str) -> str:
+    return f"vae-course record {chapter.name} --profile {profile}"
