@@ -13,14 +13,12 @@ up does not count. The first round warms up, and the figure is the median of the
 Hide a GPU (`CUDA_VISIBLE_DEVICES=`): this compares on the CPU.
 """
 
-import json
 import logging
 import statistics
 import time
 from collections.abc import Callable
 from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -31,17 +29,17 @@ from typing import Annotated, Any
 
 import torch
 from lightning_fabric import Fabric
+from records import write
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 from typer import Option, run
 
-from vae_course.chapters.machine import hardware, versions
+from vae_course.chapters import machine
 from vae_course.data import binarize, load, to_unit
 from vae_course.discrete import VQVAE, code_counts, perplexity, vq_loss
 from vae_course.disentangling import BetaTC
-from vae_course.files import write_whole
 from vae_course.likelihoods import GaussianLikelihood
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE
@@ -294,9 +292,9 @@ def main(
     setting = {"dataset": whole.name, "images": len(images), "test_images": len(test), "seed": 0}
     setting |= {"batch_size": batch_size, "learning_rate": RATE, "beta": BETA, "rounds": rounds}
     setting |= {"seconds": seconds, "quality_seconds": quality_seconds, "differs": DIFFERS}
-    setting |= {"hardware": hardware(), "versions": versions() | found}
-    setting |= {"date": datetime.now(UTC).isoformat(timespec="seconds")} | result
-    write_whole(out, json.dumps(setting, indent=2, ensure_ascii=False) + "\n")
+    setting |= machine.this_run()
+    setting["versions"] |= found
+    write(out, setting | result)
     print(f"written to {out}")
 
 

@@ -10,12 +10,10 @@ sides. Every way to train takes its turn in every round, so that what else the m
 all of them alike; the first round warms up, and the figure is the median of the others.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from lightning_fabric import Fabric
 from PIL import Image
+from records import write
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
@@ -32,9 +31,8 @@ from torchvision.datasets import VisionDataset
 from torchvision.transforms import ToTensor
 from typer import Option, run
 
-from vae_course.chapters.machine import hardware, versions
+from vae_course.chapters import machine
 from vae_course.data import ImageSet, binarize, load
-from vae_course.files import write_whole
 from vae_course.metrics import estimate_elbo
 from vae_course.models import VAE
 from vae_course.objectives import NegativeELBO
@@ -210,10 +208,9 @@ def main(
         show(rows)
     else:
         rows = compare(part, threads, batch_size, rounds, compiled)
-    setting = {"dataset": whole.name, "images": images, "rounds": rounds, "hardware": hardware()}
-    setting |= {"versions": versions(), "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    setting = {"dataset": whole.name, "images": images, "rounds": rounds} | machine.this_run()
     out = out or Path("results/benchmarks") / ("precision.json" if quality else "throughput.json")
-    write_whole(out, json.dumps(setting | {"rows": rows}, indent=2, ensure_ascii=False) + "\n")
+    write(out, setting | {"rows": rows})
     print(f"written to {out}")
 
 

@@ -14,9 +14,8 @@ except ModuleNotFoundError as missing:
         f'The vae-course command needs {missing.name}: pip install "vae-course[book]"'
     ) from None
 
-from vae_course.chapters.errors import ChapterError
-from vae_course.chapters.profiles import Profile
-from vae_course.chapters.project import Chapter, Project, find_project
+from vae_course.chapters.notebooks import ChapterError
+from vae_course.chapters.project import Chapter, Profile, Project, find_project
 
 if TYPE_CHECKING:
     from vae_course.chapters.run import Result
@@ -90,20 +89,23 @@ def record(
     ] = None,
 ) -> None:
     """Record what the executed chapters claim in results/; tolerances stay unless given."""
-    from vae_course.chapters.record import record_chapter, tolerances_of
+    from vae_course.chapters.records import record_chapter, tolerances_of
+    from vae_course.chapters.run import up_to_date
 
     with _clean_errors():
         project, chosen = _select(chapters)
         tolerances = tolerances_of(tolerance or [], chapters=chosen)
         for chapter in chosen:
-            for line in record_chapter(project, chapter, profile=profile, tolerances=tolerances):
+            path = project.record(chapter, profile=profile)
+            notebook = up_to_date(project, chapter, profile=profile)
+            for line in record_chapter(path, notebook=notebook, tolerances=tolerances):
                 _say(line)
 
 
 @app.command()
 def prepare(chapters: Chapters = None, profile: ProfileOption = Profile.SMOKE) -> None:
     """Write copies for nbval into _build/nbval, without executing anything."""
-    from vae_course.chapters.prepare import prepare as prepare_copies
+    from vae_course.chapters.run import prepare as prepare_copies
 
     with _clean_errors():
         project, chosen = _select(chapters)
@@ -121,7 +123,7 @@ def _run(
 ) -> "list[Result]":
     """Run and report."""
     from vae_course.chapters import report
-    from vae_course.chapters.run import run as run_chapters
+    from vae_course.chapters.run import run_chapters
 
     console = Console()
     with report.watching(console) as watch:
@@ -139,10 +141,10 @@ def _exit(results: "list[Result]", *, strict: bool) -> None:
 
 
 def _render(project: Project, profile: str) -> Path:
-    from vae_course.chapters.render import RenderError, render
+    from vae_course.chapters.render import RenderError, render_book
 
     try:
-        return render(profile, project.root)
+        return render_book(profile, project.root)
     except RenderError as error:
         raise ChapterError(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 import math
 import runpy
+import sys
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from typer import Typer
 from typer.testing import CliRunner
 
 SCRIPT = str(Path(__file__).parents[2] / "benchmarks" / "peers.py")
+sys.path.append(str(Path(SCRIPT).parent))  # as for a script that is started
 
 
 def test_stops_by_the_clock_and_measures() -> None:

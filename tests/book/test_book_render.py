@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from places import ROOT
 
-from vae_course.chapters.render import RenderError, render
+from vae_course.chapters.render import RenderError, render_book
 
 COLAB = "https://colab.research.google.com/github/someone/fork/blob/main/book/01_tiny.ipynb"
 PIXEL = "R0lGODlhAQABAAAAACw="
@@ -85,7 +85,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def site(book: Path) -> Path:
-    first = render("smoke", book)
+    first = render_book("smoke", book)
     assert first == book / "_build" / "site" / "smoke" / "index.html"
     return first.parent
 
@@ -136,7 +136,7 @@ def test_mathematics_is_local_and_as_written(site: Path, page: str) -> None:
 
 def test_a_book_of_the_same_files_is_not_rendered_again(book: Path, site: Path) -> None:
     stamp = (site / "index.html").stat().st_mtime_ns
-    render("smoke", book)
+    render_book("smoke", book)
     assert (site / "index.html").stat().st_mtime_ns == stamp
 
 
@@ -152,7 +152,7 @@ def test_a_warning_fails_and_leaves_the_good_site(book: Path, site: Path) -> Non
     try:
         write(index, good + "\n[nowhere](no_such_page.md)\n")
         with pytest.raises(RenderError, match=r"book/index.md:.*no_such_page"):
-            render("smoke", book)
+            render_book("smoke", book)
     finally:
         write(index, good)
     assert "A book" in (site / "book" / "index.html").read_text(encoding="utf-8")
@@ -160,4 +160,4 @@ def test_a_warning_fails_and_leaves_the_good_site(book: Path, site: Path) -> Non
 
 def test_a_chapter_that_was_not_run_is_named(book: Path) -> None:
     with pytest.raises(RenderError, match=r"01_tiny is not executed in profile full"):
-        render("full", book)
+        render_book("full", book)

@@ -5,8 +5,7 @@ import pytest
 from synthetic_book import make_notebook, write_record
 
 from vae_course.chapters import records
-from vae_course.chapters.checks import find_problems
-from vae_course.chapters.errors import ChapterError
+from vae_course.chapters.notebooks import ChapterError, find_problems
 from vae_course.chapters.project import Project
 
 
@@ -46,8 +45,8 @@ def test_each_claim_is_compared_within_its_own_tolerance():
         "gone": records.Recorded(value=1.0, tolerance=1.0),
     }
     claims = {"loose": 1.4, "tight": 1.4, "exact": 1.0, "new": 2.0}
-    assert records.drift(claims, recorded) == ["claim 'tight' is 1.4, recorded is 1 ± 0.01"]
-    assert records.unmatched(claims, recorded) == [
+    assert records.drift_of(claims, recorded) == ["claim 'tight' is 1.4, recorded is 1 ± 0.01"]
+    assert records.mismatches(claims, recorded) == [
         "claim 'new' = 2 is not recorded",
         "claim 'gone' is recorded, but the chapter does not make it",
     ]

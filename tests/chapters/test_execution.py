@@ -15,7 +15,7 @@ from synthetic_book import claims_cell, make_project, write_chapter, write_profi
 
 from vae_course.chapters import machine
 from vae_course.chapters.project import Project
-from vae_course.chapters.run import Watch, earlier, plan, run
+from vae_course.chapters.run import Watch, earlier, plan, run_chapters
 
 # Each of the two waits for the other's file: they end only if they run at the same time.
 MEET = """
@@ -57,7 +57,7 @@ def executed(tmp_path_factory):
     )
     write_record(project, "01_small", lr=(0.1, 0.001))
     heard = Heard()
-    results = run(project, project.chapters(), profile="quick", jobs=2, watch=heard)
+    results = run_chapters(project, project.chapters(), profile="quick", jobs=2, watch=heard)
     return project, results, heard
 
 
@@ -142,7 +142,7 @@ def test_what_has_not_changed_is_not_run_again_but_still_compared(project):
     before = target.stat()
     write_record(project, "01_small", lr=(0.2, 0.001))
     heard = Heard()
-    small, big = run(project, project.chapters(), profile="quick", watch=heard)
+    small, big = run_chapters(project, project.chapters(), profile="quick", watch=heard)
     assert target.stat().st_mtime_ns == before.st_mtime_ns
     assert not small.outcome.executed and not big.outcome.executed
     assert all(event == "ended" for event, _ in heard.events)
@@ -199,7 +199,7 @@ def test_a_failing_second_run_leaves_the_good_result_and_the_partial_one(project
     write_chapter(project, "01_small", "first = 1", "second = 2\nraise RuntimeError('no luck')")
     chapters = project.select(["1"])
     with ThreadPoolExecutor() as pool:
-        (result,) = run(project, chapters, profile="quick", executor=pool)
+        (result,) = run_chapters(project, chapters, profile="quick", executor=pool)
     assert not result.good
     assert result.outcome.failure.cell == 4
     assert result.outcome.failure.excerpt == "second = 2"
@@ -209,7 +209,7 @@ def test_a_failing_second_run_leaves_the_good_result_and_the_partial_one(project
     assert partial["cells"][-1]["outputs"][0]["ename"] == "RuntimeError"
     write_chapter(project, "01_small", claims_cell({"lr": "lr"}))
     with ThreadPoolExecutor() as pool:
-        (result,) = run(project, chapters, profile="quick", executor=pool)
+        (result,) = run_chapters(project, chapters, profile="quick", executor=pool)
     assert result.good
     assert target.read_bytes() != good
     assert not target.with_name("01_small.failed.ipynb").exists()
@@ -218,7 +218,7 @@ def test_a_failing_second_run_leaves_the_good_result_and_the_partial_one(project
 def test_a_worker_that_dies_fails_its_chapter_by_name(tmp_path):
     die = "import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\nimport time; time.sleep(60)"
     project = make_project(tmp_path / "course", {"01_deadly": [die]})
-    (result,) = run(project, project.chapters(), profile="quick")
+    (result,) = run_chapters(project, project.chapters(), profile="quick")
     assert result.outcome.failure.message.startswith("a worker process died")
     assert not job_of(project).target.exists()
 

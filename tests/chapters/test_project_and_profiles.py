@@ -1,9 +1,13 @@
 import pytest
 from synthetic_book import make_project, write_chapter, write_profiles
 
-from vae_course.chapters.errors import ChapterError
-from vae_course.chapters.profiles import default_parameters, load_profiles, parameters_of
-from vae_course.chapters.project import find_project
+from vae_course.chapters.notebooks import ChapterError
+from vae_course.chapters.project import (
+    default_parameters,
+    find_project,
+    load_profiles,
+    parameters_of,
+)
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ import io
 from rich.console import Console
 
 from vae_course.chapters.execution import Failure, Outcome
+from vae_course.chapters.records import Review
 from vae_course.chapters.report import show_results, watching
-from vae_course.chapters.review import Review
 from vae_course.chapters.run import Result
 
 

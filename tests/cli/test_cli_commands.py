@@ -44,7 +44,7 @@ def executed_once(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("executed") / "course", CHAPTERS)
     with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as pool:
         patch.setattr(run, "package_digest", lambda folder: "as it is")
-        run.run(project, project.chapters(), profile="quick", executor=pool)
+        run.run_chapters(project, project.chapters(), profile="quick", executor=pool)
     return project
 
 
@@ -111,7 +111,7 @@ def test_recording_refuses_a_chapter_that_has_changed_since_it_ran(executed):
 def test_book_renders_what_was_executed_and_says_where(executed, monkeypatch):
     page = executed.root / "_build" / "site" / "quick" / "index.html"
     called = []
-    monkeypatch.setattr(render, "render", lambda *given: called.append(given) or page)
+    monkeypatch.setattr(render, "render_book", lambda *given: called.append(given) or page)
     result = invoke("book")
     assert result.exit_code == 0
     assert called == [("quick", executed.root)]
@@ -122,7 +122,7 @@ def test_book_renders_what_was_executed_and_says_where(executed, monkeypatch):
 def test_drift_is_marked_and_fails_only_under_strict(executed, monkeypatch):
     """The page is rendered either way; a claim that is missing is no drift, but wrong."""
     page = executed.root / "_build" / "site" / "quick" / "index.html"
-    monkeypatch.setattr(render, "render", lambda *given: page)
+    monkeypatch.setattr(render, "render_book", lambda *given: page)
     write_record(executed, "01_one", a=(1.0, 0.5), b=(0.3, 0.01))
     for command in ("run", "book"):
         lenient, strict = invoke(command), invoke(command, "--strict")
@@ -138,7 +138,7 @@ def test_drift_is_marked_and_fails_only_under_strict(executed, monkeypatch):
 
 def test_book_renders_nothing_when_a_chapter_fails(project, monkeypatch):
     write_chapter(project, "01_one", "1 / 0")
-    monkeypatch.setattr(render, "render", lambda *given: pytest.fail("rendered"))
+    monkeypatch.setattr(render, "render_book", lambda *given: pytest.fail("rendered"))
     result = invoke("book")
     assert result.exit_code == 1
     assert "not rendered" in result.stderr
@@ -148,7 +148,7 @@ def test_a_rendering_that_fails_is_a_message(executed, monkeypatch):
     def fail(profile, root):
         raise render.RenderError("page x: a warning")
 
-    monkeypatch.setattr(render, "render", fail)
+    monkeypatch.setattr(render, "render_book", fail)
     result = invoke("book")
     assert result.exit_code == 2
     assert "page x: a warning" in result.stderr

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vae_course.chapters import machine
-from vae_course.chapters.files import Notebook, tags_of, text_of
+from vae_course.chapters.notebooks import Notebook, tags_of, text_of
 
 
 def content_key(*, notebook: Notebook, parameters: dict[str, Any], package: str) -> str:

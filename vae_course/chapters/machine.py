@@ -5,8 +5,10 @@ import os
 import platform
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 # A change of any of these runs the chapters again.
 PACKAGES = (
@@ -52,6 +54,12 @@ def hardware() -> dict[str, str | int | None]:
         "gpu": gpu(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def this_run() -> dict[str, Any]:
+    """Say where, with what and when: the one form in which a result tells of its run."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"hardware": hardware(), "versions": versions(), "date": now}
 
 
 def _cpu() -> str:

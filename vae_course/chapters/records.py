@@ -2,13 +2,13 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_course.chapters.errors import ChapterError
-from vae_course.chapters.files import Notebook, numbered_cells
+from vae_course.chapters.notebooks import ChapterError, Notebook, find_problems, numbered_cells
+from vae_course.chapters.project import Chapter, Profile, Project
 from vae_course.claims import CLAIMS_MIME
 from vae_course.files import write_whole
 
@@ -64,7 +64,7 @@ def _tolerance(value: Any, *, what: str) -> float:
     return tolerance
 
 
-def unmatched(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
+def mismatches(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
     """Name the claims that only the chapter makes and those that only the record has."""
     new = [
         f"claim '{name}' = {value:.6g} is not recorded"
@@ -75,7 +75,7 @@ def unmatched(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> 
     return new + [f"claim '{name}' is recorded, but the chapter does not make it" for name in gone]
 
 
-def drift(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
+def drift_of(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
     """Name the claims further from their record than its tolerance, with the numbers."""
     return [
         f"claim '{name}' is {claims[name]:.6g}, recorded is {was.value:.6g} ± {was.tolerance:.6g}"
@@ -133,3 +133,84 @@ def _write(path: Path, *, notebook: Notebook, claims: Mapping[str, Mapping[str, 
 
 def _listed(names: Any) -> str:
     return ", ".join(f"'{name}'" for name in names) or "none"
+
+
+@dataclass(frozen=True)
+class Review:
+    """How many claims hold; drift and problems, a sentence each; and a notice that is neither.
+
+    Drift is a claim that left its record's tolerance: another machine or another version may do
+    that. A problem is something broken, such as a claim that is missing, or a bare picture.
+    """
+
+    held: int = 0
+    drift: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    notice: str = ""
+
+
+def review(project: Project, chapter: Chapter, *, profile: str, notebook: Notebook) -> Review:
+    """Check an executed chapter; `smoke` runs are too short for their claims to be compared."""
+    problems = find_problems(notebook)
+    try:
+        claims = harvest(notebook)
+        metrics = project.executed(chapter, profile=profile).with_suffix(".metrics.json")
+        write_metrics(metrics, notebook=notebook, claims=claims)
+        path = project.record(chapter, profile=profile)
+        if profile == Profile.SMOKE or not path.exists():
+            notice = _no_record(chapter, profile=profile) if profile != Profile.SMOKE else ""
+            return Review(problems=tuple(problems), notice=notice if claims else "")
+        recorded = read_record(path)
+    except ChapterError as error:
+        return Review(problems=(*problems, str(error)))
+    drift = drift_of(claims, recorded)
+    if unmatched := mismatches(claims, recorded):
+        where = path.relative_to(project.root)
+        problems += [*unmatched, f"if {where} is out of date: {_recording(chapter, profile)}"]
+    held = sum(name in recorded for name in claims) - len(drift)
+    return Review(held=held, drift=tuple(drift), problems=tuple(problems))
+
+
+def _no_record(chapter: Chapter, *, profile: str) -> str:
+    return (
+        f"NOT COMPARED: there are no recorded claims for the {profile} profile; when they are"
+        f" right: {_recording(chapter, profile)}"
+    )
+
+
+def _recording(chapter: Chapter, profile: str) -> str:
+    return f"vae-course record {chapter.name} --profile {profile}"
+
+
+def tolerances_of(options: Sequence[str], *, chapters: Sequence[Chapter]) -> dict[str, float]:
+    """Read `NAME=VALUE` options, which are about one chapter's claims."""
+    if options and len(chapters) != 1:
+        raise ChapterError(
+            "--tolerance is about one chapter's claims: name that chapter, and only it"
+        )
+    found = {}
+    for option in options:
+        name, _, value = option.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ChapterError(f"--tolerance {option}: expected NAME=VALUE with a number") from None
+    return found
+
+
+def record_chapter(path: Path, *, notebook: Notebook, tolerances: Mapping[str, float]) -> list[str]:
+    """Write a chapter's record and say, claim by claim, what changed in it.
+
+    Raises `ChapterError`, and writes nothing, when a claim would be without a tolerance.
+    """
+    old = read_record(path) if path.exists() else {}
+    new = write_record(path, notebook=notebook, tolerances=tolerances)
+    lines = [f"{path.parent.name}/{path.name}: {len(new)} claims"]
+    for name in [*new, *(name for name in old if name not in new)]:
+        if old.get(name) != new.get(name):
+            lines.append(f"  {name}: {_shown(old.get(name))} → {_shown(new.get(name))}")
+    return lines
+
+
+def _shown(claim: Recorded | None) -> str:
+    return f"{claim.value:.6g} ± {claim.tolerance:.6g}" if claim else "none"

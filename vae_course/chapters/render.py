@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from vae_course.chapters.errors import ChapterError
+from vae_course.chapters.notebooks import ChapterError
 from vae_course.chapters.project import Project
 
 # What decides how a page looks, besides the files.
@@ -25,7 +25,7 @@ class RenderError(ChapterError):
     """The book could not be rendered; the message says why and what to do."""
 
 
-def render(profile: str, root: Path) -> Path:
+def render_book(profile: str, root: Path) -> Path:
     """Render the book from the executed chapters of a profile and return its first page.
 
     The pages are built beside the site and take its place only when every one is there and no

@@ -14,14 +14,21 @@ from concurrent.futures import (
 )
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from vae_course.chapters import machine, review
-from vae_course.chapters.errors import ChapterError
+from vae_course.chapters import machine
 from vae_course.chapters.execution import Failure, Job, Outcome, execute
-from vae_course.chapters.files import read_notebook
 from vae_course.chapters.keys import content_key, package_digest
-from vae_course.chapters.profiles import load_profiles, parameters_of
-from vae_course.chapters.project import Chapter, Project
+from vae_course.chapters.notebooks import ChapterError, Notebook, prepared, read_notebook
+from vae_course.chapters.project import (
+    Chapter,
+    Profile,
+    Project,
+    load_profiles,
+    parameters_of,
+)
+from vae_course.chapters.records import Review, review
+from vae_course.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,7 @@ class Result:
     """A chapter's outcome and what its review says; the review of a failed chapter is empty."""
 
     outcome: Outcome
-    review: review.Review
+    review: Review
 
     @property
     def good(self) -> bool:
@@ -85,7 +92,7 @@ def earlier(job: Job) -> Outcome | None:
     )
 
 
-def run(
+def run_chapters(
     project: Project,
     chapters: Sequence[Chapter],
     *,
@@ -126,22 +133,41 @@ def run(
     return [_result(project, chapter, outcomes[chapter.name], profile) for chapter in chapters]
 
 
-def up_to_date(project: Project, chapter: Chapter, *, profile: str) -> Job:
-    """Give the job of a chapter that is executed as it stands; `ChapterError` if it is not."""
+def prepare(project: Project, chapters: Sequence[Chapter], *, profile: str) -> list[Path]:
+    """Write `_build/nbval/NN_slug.ipynb` for each chapter, without executing anything.
+
+    The profile's parameters stand in a cell right after the parameters cell, and stored outputs
+    stay only in cells tagged `nbval-check-output`. Copies of an earlier call are removed.
+    """
+    folder = project.root / "_build" / "nbval"
+    for old in folder.glob("*.ipynb"):
+        old.unlink()
+    profiles = load_profiles(project)
+    for chapter in chapters:
+        parameters = parameters_of(chapter, profile=profile, profiles=profiles)
+        text = prepared(read_notebook(chapter.source), parameters=parameters)
+        write_whole(folder / chapter.source.name, text)
+    return [folder / chapter.source.name for chapter in chapters]
+
+
+def up_to_date(project: Project, chapter: Chapter, *, profile: str) -> Notebook:
+    """Give the executed copy of a chapter; `ChapterError` if it is not executed as it stands."""
+    if profile == Profile.SMOKE:
+        raise ChapterError("claims of the smoke profile are not compared, so not recorded either")
     (job,) = plan(project, [chapter], profile=profile)
     if earlier(job) is None:
         raise ChapterError(
             f"{chapter.name} is not executed as it stands now in the {profile} profile;"
             f" first: vae-course run {chapter.name} --profile {profile}"
         )
-    return job
+    return read_notebook(job.target)
 
 
 def _result(project: Project, chapter: Chapter, outcome: Outcome, profile: str) -> Result:
     if outcome.failure:
-        return Result(outcome, review.Review())
+        return Result(outcome, Review())
     notebook = read_notebook(project.executed(chapter, profile=profile))
-    return Result(outcome, review.review(project, chapter, profile=profile, notebook=notebook))
+    return Result(outcome, review(project, chapter, profile=profile, notebook=notebook))
 
 
 @contextmanager

@@ -1,0 +1,124 @@
+"""Notebooks as plain JSON: read, looked through for what is wrong, prepared for nbval."""
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+
+class ChapterError(ValueError):
+    """Something about the book's files or its recorded values is wrong; the message says what."""
+
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
+
+CHECKED = "nbval-check-output"
+_INLINE_DATA = re.compile(r"base64,[A-Za-z0-9+/=\s]+")
+_MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(")
+
+
+def read_notebook(path: Path) -> Notebook:
+    """Read a notebook as plain JSON; `ChapterError` names a file that is not one."""
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        cells = notebook["cells"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ChapterError(f"{path} is not a readable notebook: {error!r}") from error
+    if not isinstance(cells, list):
+        raise ChapterError(f"{path} is not a readable notebook: its cells are {type(cells)}")
+    return dict(notebook)
+
+
+def written(notebook: Notebook) -> str:
+    """Write a notebook as the masters are written."""
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def text_of(value: str | list[str]) -> str:
+    """Join a notebook's multi-line string, which may be stored as a list of lines."""
+    return value if isinstance(value, str) else "".join(value)
+
+
+def tags_of(cell: Cell) -> list[str]:
+    """List the tags of a cell."""
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+def numbered_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
+    """Yield (number, cell) as the master counts them: from 1, without what papermill added."""
+    added = {"injected-parameters", "papermill-error-cell-tag"}
+    number = 0
+    for cell in notebook["cells"]:
+        number += added.isdisjoint(tags_of(cell))
+        yield number, cell
+
+
+class _Images(HTMLParser):
+    """Collects the alt text (None if there is none) of every image in a piece of HTML."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.alts: list[str | None] = []
+        self.feed(_INLINE_DATA.sub("", html))  # the picture itself is long and holds no tag
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the alt text of an image."""
+        if tag == "img":
+            self.alts.append(dict(attrs).get("alt"))
+
+
+def find_problems(notebook: Notebook) -> list[str]:
+    """List errors, bare pictures and images without alt text, each with its cell's number."""
+    return [
+        f"cell {number}: {problem}"
+        for number, cell in numbered_cells(notebook)
+        for problem in _cell_problems(cell)
+    ]
+
+
+def _cell_problems(cell: Cell) -> Iterator[str]:
+    if cell["cell_type"] == "markdown":
+        yield from _without_alt(text_of(cell["source"]), markdown=True)
+    for output in cell.get("outputs", []):
+        if output["output_type"] == "error":
+            yield f"{output['ename']}: {output['evalue']}"
+        for mime, content in output.get("data", {}).items():
+            if mime.startswith("image/"):
+                yield f"a bare {mime} output has no alt text; show it by vae_course.figures"
+            elif mime in ("text/html", "text/markdown"):
+                yield from _without_alt(text_of(content), markdown=mime == "text/markdown")
+
+
+def _without_alt(text: str, *, markdown: bool) -> Iterator[str]:
+    alts = _Images(text).alts
+    if markdown:
+        alts += [found["alt"] for found in _MARKDOWN_IMAGE.finditer(text)]
+    for alt in alts:
+        if not (alt or "").strip():
+            yield "an image has no alt text; give it words for who can't see it"
+
+
+def prepared(notebook: Notebook, *, parameters: dict[str, Any]) -> str:
+    """Give the text of a copy for nbval: parameters put in, checked outputs kept, nothing run."""
+    import nbformat
+    import papermill
+
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code" and CHECKED in tags_of(cell):
+            cell["execution_count"] = 1  # nbval does not check a cell that seems not to have run
+        elif cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    copy = papermill.execute_notebook(
+        nbformat.from_dict(notebook),
+        None,
+        parameters,
+        prepare_only=True,
+        kernel_name="python3",
+        language="python",
+    )
+    copy.metadata.pop("papermill", None)
+    return written(copy)
