@@ -26,11 +26,6 @@ def invoke(*words):
     return CliRunner().invoke(app, list(words), catch_exceptions=False)
 
 
-@pytest.fixture(autouse=True)
-def _package_stays_the_same(monkeypatch):
-    monkeypatch.setattr(run, "package_digest", lambda folder: "as it is")
-
-
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     """A project of one chapter with two claims."""
@@ -42,8 +37,7 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def executed_once(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("executed") / "course", CHAPTERS)
-    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor() as pool:
-        patch.setattr(run, "package_digest", lambda folder: "as it is")
+    with ThreadPoolExecutor() as pool:
         run.run_chapters(project, project.chapters(), profile="quick", executor=pool)
     return project
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vae_course.chapters import machine
 from vae_course.chapters.execution import Failure, Job, Outcome, execute
-from vae_course.chapters.keys import content_key, package_digest
+from vae_course.chapters.keys import Package, content_key
 from vae_course.chapters.notebooks import ChapterError, Notebook, prepared, read_notebook
 from vae_course.chapters.project import (
     Chapter,
@@ -59,7 +59,7 @@ def plan(
 ) -> list[Job]:
     """Say what running each of the chapters takes, after checking book/profiles.yml."""
     profiles = load_profiles(project)
-    package = package_digest(project.package)
+    package = Package(project.package)
     jobs = []
     for chapter in chapters:
         parameters = parameters_of(chapter, profile=profile, profiles=profiles)
