@@ -3,6 +3,7 @@
 import os
 import re
 import secrets
+import shutil
 import socket
 from pathlib import Path
 
@@ -30,6 +31,14 @@ def write_whole(path: Path, content: str | bytes) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Remove the file or the folder at `path`, if there is one; a link goes, not what it names."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sweep(path: Path) -> None:

@@ -8,11 +8,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+from vae_course.chapters.project import Project
 
 RECORDED = {"quick": "CPU", "full": "GPU"}
 SHOWN_VERSIONS = {"python": "Python", "torch": "PyTorch"}
@@ -38,9 +39,8 @@ def recorded(root: Path, profile: str, chapter: str) -> str:
 
 def chapters(root: Path) -> list[str]:
     """List the numbered pages of ``_toc.yml``, in reading order."""
-    toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    files = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
-    return [file for file in files if Path(file).name[:2].isdigit()]
+    found = [chapter for chapter in Project(root).chapters() if chapter.number is not None]
+    return [chapter.source.relative_to(root).with_suffix("").as_posix() for chapter in found]
 
 
 class ChapterTable(SphinxDirective):

@@ -58,7 +58,10 @@ def test_a_profile_changes_some_parameters_and_injects_its_name(project):
     [
         ({"full": {"01_first": {"epoch": 9}}}, r"full: 01_first: unknown key 'epoch'.*epochs, lr"),
         ({"smoke": {"01_first": {"profile": "x"}}}, "unknown key 'profile'"),
-        ({"smoke": {"03_third": {"epochs": 1}}}, "smoke: 03_third: there is no such chapter"),
+        (
+            {"smoke": {"03_third": {"epochs": 1}}},
+            "smoke: 03_third: there is no book/03_third",
+        ),
         ({"smoke": {"01_first": {"lr": "1e-3"}}}, "lr is '1e-3', a str, .* 0.1, a float"),
         ({"smoke": {"01_first": 3}}, "expected `parameter: value`"),
         ({"quick": {"01_first": {"epochs": 1}}}, "'quick' is what the parameters cells say"),

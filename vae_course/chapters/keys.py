@@ -42,6 +42,7 @@ class Package:
     """The package's files as they are now; each is read once."""
 
     def __init__(self, folder: Path) -> None:
+        """Take the folder of `vae_course`, or of a copy of it."""
         self.folder = folder
         self.digest = cache(_digest)
         self.imports = cache(lambda path: _imports(ast.parse(path.read_text(encoding="utf-8"))))

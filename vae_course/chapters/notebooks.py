@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,11 @@ Cell = dict[str, Any]
 
 CHECKED = "nbval-check-output"
 _INLINE_DATA = re.compile(r"base64,[A-Za-z0-9+/=\s]+")
+# Words may hold brackets, one pair deep, and stretch over lines; an image is no link.
+_PAGE_LINK = re.compile(
+    r"(?<!!)\[(?P<words>(?:[^\[\]]|\[[^\[\]]*\])*)\]"
+    r"\((?P<page>[\w./-]+\.(?:ipynb|md))(?:#[^()\s]*)?\)"
+)
 _MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(")
 
 
@@ -54,6 +59,18 @@ def numbered_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
     for cell in notebook["cells"]:
         number += added.isdisjoint(tags_of(cell))
         yield number, cell
+
+
+def unlinked(text: str, *, absent: Callable[[str], bool]) -> str:
+    """Make plain words of the Markdown links whose page `absent` says is not there.
+
+    `[(5.8)](05_elbo.ipynb)` becomes `(5.8)`; a link without words becomes the name of its page.
+    """
+
+    def words(link: re.Match[str]) -> str:
+        return (link["words"] or Path(link["page"]).stem) if absent(link["page"]) else link[0]
+
+    return _PAGE_LINK.sub(words, text)
 
 
 class _Images(HTMLParser):

@@ -1,7 +1,9 @@
 """Where the project is, which chapters it has, and what each profile makes of their parameters."""
 
 import ast
+import math
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Any
 
 import vae_course
 from vae_course.chapters.notebooks import ChapterError, read_notebook, tags_of, text_of
+
+MAX_YAML = 200_000  # bytes; ours have 5,000
 
 
 def _package_folder() -> Path:
@@ -61,16 +65,34 @@ class Project:
 
     def chapters(self) -> list[Chapter]:
         """List the notebooks that _toc.yml names, in its order."""
-        found = []
-        for entry in _toc_entries(_read_toc(self.root / "_toc.yml")):
-            stem = self.root / entry.removesuffix(".ipynb").removesuffix(".md")
-            if (source := stem.with_name(stem.name + ".ipynb")).is_file():
-                found.append(Chapter(source))
-            elif not stem.with_name(stem.name + ".md").is_file():
-                raise ChapterError(f"_toc.yml names '{entry}', but there is no such .ipynb or .md")
+        found = [Chapter(page) for page in self.pages() if page.suffix == ".ipynb"]
         if not found:
             raise ChapterError(f"{self.root / '_toc.yml'} names no notebook")
         return found
+
+    def pages(self) -> list[Path]:
+        """List the notebooks and Markdown files that _toc.yml names, in its order."""
+        found = []
+        for entry in _toc_entries(read_yaml(self.root / "_toc.yml")):
+            if not (page := self._page(entry)):
+                raise ChapterError(f"_toc.yml names {entry!r}, but there is no such .ipynb or .md")
+            if page in found:
+                raise ChapterError(f"_toc.yml names {entry!r} twice")
+            found.append(page)
+        return found
+
+    def _page(self, entry: Any) -> Path | None:
+        """Find the file of an entry, which has no way out of the project."""
+        if not isinstance(entry, str) or not entry or ".." in Path(entry).parts:
+            return None
+        stem = self.root / entry.removesuffix(".ipynb").removesuffix(".md")
+        if not stem.is_relative_to(self.root) or stem == self.root:
+            return None
+        for suffix in (".ipynb", ".md"):
+            with suppress(OSError):  # a name that is too long for a file
+                if (page := stem.with_name(stem.name + suffix)).is_file():
+                    return page
+        return None
 
     def select(self, words: Iterable[str]) -> list[Chapter]:
         """Pick the chapters that `words` name, in the book's order; all of them for no words."""
@@ -90,22 +112,48 @@ def find_project(start: Path) -> Project:
     raise ChapterError(f"no _toc.yml with a book/ beside it in {start} or above: go to the project")
 
 
-def _read_toc(path: Path) -> Any:
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file that a person wrote: UTF-8, plain values, each key once, no aliases.
+
+    Raises `ChapterError`, naming the file and what is wrong in it. An alias, which can stand for
+    any amount of data, is turned down like a key that is given twice.
+    """
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+            if self.check_event(yaml.AliasEvent):
+                mark = self.peek_event().start_mark
+                raise yaml.MarkedYAMLError(problem="aliases are not read", problem_mark=mark)
+            return super().compose_node(parent, index)
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            mapping = super().construct_mapping(node, deep=deep)
+            if len(mapping) < len(node.value):
+                keys = [str(key.value) for key, _ in node.value]
+                twice = next(key for key in keys if keys.count(key) > 1)
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {twice!r} stands there twice", problem_mark=node.start_mark
+                )
+            return mapping
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ChapterError(f"{path} can't be read: {error}") from error
+        if (size := path.stat().st_size) > MAX_YAML:
+            raise ChapterError(f"{path} has {size:,} bytes; more than {MAX_YAML:,} are not read")
+        return yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except ChapterError:
+        raise
+    except Exception as error:  # PyYAML has many ways to fail on a damaged file
+        raise ChapterError(f"{path} can't be read: {type(error).__name__}: {error}") from error
 
 
-def _toc_entries(node: Any) -> Iterator[str]:
+def _toc_entries(node: Any) -> Iterator[Any]:
     """Yield every file that a Jupyter Book 1.x table of contents names, in its order."""
     if isinstance(node, list):
         for child in node:
             yield from _toc_entries(child)
     elif isinstance(node, dict):
-        yield from (str(node[key]) for key in ("root", "file") if key in node)
+        yield from (node[key] for key in ("root", "file") if key in node)
         for key in ("parts", "chapters", "sections", "subtrees", "entries"):
             yield from _toc_entries(node.get(key))
 
@@ -156,42 +204,63 @@ def _assignment(line: ast.stmt) -> tuple[str, Any]:
 def load_profiles(project: Project) -> dict[str, dict[str, Parameters]]:
     """Read book/profiles.yml as {profile: {chapter: {parameter: value}}}, checked.
 
-    Raises `ChapterError` naming profile, chapter and key for an unknown profile, an unknown
-    chapter, a key that the chapter's parameters cell does not have, or a value of another type
-    (YAML reads `1e-3` as text, for one: it wants `1.0e-3`).
+    What is said of a chapter that _toc.yml leaves out is not looked at. Raises `ChapterError`
+    naming profile, chapter and key for an unknown profile, a chapter that book/ does not have, a
+    key that the chapter's parameters cell does not have, or a value of another type (YAML reads
+    `1e-3` as text, for one: it wants `1.0e-3`).
     """
-    import yaml
-
     path = project.book / "profiles.yml"
-    try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise ChapterError(f"{path} can't be read: {error}") from error
+    table = read_yaml(path)
     known = {chapter.name: default_parameters(chapter) for chapter in project.chapters()}
     if not isinstance(table, dict) or set(table) != set(Profile):
         raise ChapterError(f"{path.name} must have exactly the profiles {', '.join(Profile)}")
     if table[Profile.QUICK]:
         raise ChapterError(f"{path.name}: 'quick' is what the parameters cells say; leave it {{}}")
     for profile, chapters in table.items():
+        if not isinstance(chapters, dict | None):
+            raise ChapterError(
+                f"{path.name}: {profile}: expected `chapter:` lines, got {chapters!r}"
+            )
         for name, changes in (chapters or {}).items():
-            _check(where=f"{path.name}: {profile}: {name}", changes=changes, known=known.get(name))
+            where = f"{path.name}: {profile}: {name}"
+            if name in known:
+                _check(where=where, changes=changes, known=known[name])
+            elif not (isinstance(name, str) and (project.book / f"{name}.ipynb").is_file()):
+                raise ChapterError(f"{where}: there is no book/{name}.ipynb")
     return {profile: chapters or {} for profile, chapters in table.items()}
 
 
-def _check(*, where: str, changes: Any, known: Parameters | None) -> None:
-    if known is None:
-        raise ChapterError(f"{where}: there is no such chapter in _toc.yml")
+def _check(*, where: str, changes: Any, known: Parameters) -> None:
     if not isinstance(changes, dict):
         raise ChapterError(f"{where}: expected `parameter: value` lines, got {changes!r}")
     for key, value in changes.items():
         if key == "profile" or key not in known:
             names = ", ".join(name for name in known if name != "profile")
             raise ChapterError(f"{where}: unknown key '{key}'; the chapter has: {names}")
+        if not _is_plain(value):
+            raise ChapterError(
+                f"{where}: {key} is {value!r}; it may be made of text, finite numbers, true, false,"
+                " null, lists, and mappings with keys of text"
+            )
         if not _fits(value, known[key]):
             raise ChapterError(
                 f"{where}: {key} is {value!r}, a {type(value).__name__}, where the chapter has"
                 f" {known[key]!r}, a {type(known[key]).__name__}"
             )
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is one that JSON and Python write alike."""
+    match value:
+        case None | bool() | int() | str():
+            return True
+        case float():
+            return math.isfinite(value)
+        case list():
+            return all(map(_is_plain, value))
+        case dict():
+            return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    return False
 
 
 def _fits(value: Any, default: Any) -> bool:

@@ -3,16 +3,24 @@
 import hashlib
 import json
 import os
+import posixpath
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from vae_course.chapters.notebooks import ChapterError
-from vae_course.chapters.project import Project
+from vae_course.chapters.notebooks import (
+    ChapterError,
+    Notebook,
+    read_notebook,
+    text_of,
+    unlinked,
+)
+from vae_course.chapters.project import Project, read_yaml
+from vae_course.files import remove
 
 # What decides how a page looks, besides the files.
 RENDERERS = ("jupyter-book", "sphinx", "myst-nb", "sphinx-book-theme", "sphinx-mathjax-offline")
@@ -42,9 +50,11 @@ def render_book(profile: str, root: Path) -> Path:
         RenderError: a chapter is not executed, or Jupyter Book gave a warning or an error.
     """
     site = root / "_build" / "site" / profile
+    for name in ("_config.yml", "_toc.yml"):
+        read_yaml(root / name)
     inputs = dict(sorted(_inputs(profile=profile, root=root)))
     key = _key(inputs)
-    if _read(site / KEY_FILE) == key and (site / "index.html").is_file():
+    if _read(site / KEY_FILE) == key.encode() and (site / "index.html").is_file():
         return site / "index.html"
     stage = root / "_build" / "stage" / profile
     _copy(inputs, to=stage)
@@ -58,10 +68,12 @@ def _inputs(*, profile: str, root: Path) -> Iterator[tuple[str, Path]]:
     """Yield each staged name with the file that it is a copy of."""
     for name in ("_config.yml", "_toc.yml"):
         yield name, root / name
-    for pattern in ("book/*.md", "book/*.bib", "book/_static/**/*", "book/_ext/**/*.py"):
+    patterns = ("book/*.bib", "book/_static/**/*", "book/_ext/**/*.py", "results/**/*.json")
+    for pattern in patterns:
         yield from _relative(root, pattern)
-    yield from _relative(root, "results/**/*.json")
     project = Project(root)
+    for page in (page for page in project.pages() if page.suffix == ".md"):
+        yield page.relative_to(root).as_posix(), page
     for chapter in project.chapters():
         executed = project.executed(chapter, profile=profile)
         if not executed.is_file():
@@ -89,26 +101,34 @@ def _key(inputs: dict[str, Path]) -> str:
     return digest.hexdigest()
 
 
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _copy(inputs: dict[str, Path], *, to: Path) -> None:
     """Make the staging folder anew, so that no page of an earlier book stays in it."""
-    shutil.rmtree(to, ignore_errors=True)
+    remove(to)
     for name, path in inputs.items():
         target = to / name
         target.parent.mkdir(parents=True, exist_ok=True)
+
+        def absent(page: str, folder: str = posixpath.dirname(name)) -> bool:
+            return posixpath.normpath(posixpath.join(folder, page)) not in inputs
+
         if path.suffix == ".ipynb":
-            target.write_text(_readable_outputs(path), encoding="utf-8")
+            target.write_text(_staged(read_notebook(path), absent), encoding="utf-8")
+        elif path.suffix == ".md":
+            text = unlinked(path.read_text(encoding="utf-8"), absent=absent)
+            target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(path, target)
 
 
-def _readable_outputs(path: Path) -> str:
-    """Take out the machine-readable outputs, which Sphinx would warn that it cannot show."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
+def _staged(notebook: Notebook, absent: Callable[[str], bool]) -> str:
+    """Take out links to absent pages, and outputs for machines, which Sphinx cannot show."""
     for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = unlinked(text_of(cell["source"]), absent=absent)
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             for mime in [mime for mime in data if mime.startswith(OWN_MIME_TYPES)]:
@@ -140,9 +160,9 @@ def _build(stage: Path) -> Path:
 def _swap(pages: Path, site: Path) -> None:
     """Put the finished pages where the site is; two renames, so no half site is ever seen."""
     old = site.with_name(f".{site.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
     site.parent.mkdir(parents=True, exist_ok=True)
     if site.exists():
         site.rename(old)
     pages.rename(site)
-    shutil.rmtree(old, ignore_errors=True)
+    remove(old)
