@@ -53,11 +53,13 @@ def render_book(profile: str, root: Path) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         read_yaml(root / name)
     inputs = dict(sorted(_inputs(profile=profile, root=root)))
-    key = _key(inputs)
+    written = [*_relative(root, "book/*.md"), *_relative(root, "book/*.ipynb")]
+    left_out = {name for name, _ in written} - inputs.keys()
+    key = _key(inputs, left_out)
     if _read(site / KEY_FILE) == key.encode() and (site / "index.html").is_file():
         return site / "index.html"
     stage = root / "_build" / "stage" / profile
-    _copy(inputs, to=stage)
+    _copy(inputs, to=stage, left_out=left_out)
     pages = _build(stage)
     (pages / KEY_FILE).write_text(key, encoding="utf-8")
     _swap(pages, site)
@@ -90,12 +92,13 @@ def _relative(root: Path, pattern: str) -> Iterator[tuple[str, Path]]:
             yield path.relative_to(root).as_posix(), path
 
 
-def _key(inputs: dict[str, Path]) -> str:
+def _key(inputs: dict[str, Path], left_out: set[str]) -> str:
     """Digest everything that a page depends on."""
     digest = hashlib.sha256()
     for name, path in inputs.items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     settings = [f"{name}=={version(name)}" for name in RENDERERS]
+    settings += sorted(left_out)
     settings += [os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_SERVER_URL", "")]
     digest.update("\n".join(settings).encode())
     return digest.hexdigest()
@@ -105,7 +108,7 @@ def _read(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _copy(inputs: dict[str, Path], *, to: Path) -> None:
+def _copy(inputs: dict[str, Path], *, to: Path, left_out: set[str]) -> None:
     """Make the staging folder anew, so that no page of an earlier book stays in it."""
     remove(to)
     for name, path in inputs.items():
@@ -113,7 +116,7 @@ def _copy(inputs: dict[str, Path], *, to: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
 
         def absent(page: str, folder: str = posixpath.dirname(name)) -> bool:
-            return posixpath.normpath(posixpath.join(folder, page)) not in inputs
+            return posixpath.normpath(posixpath.join(folder, page)) in left_out
 
         if path.suffix == ".ipynb":
             target.write_text(_staged(read_notebook(path), absent), encoding="utf-8")
