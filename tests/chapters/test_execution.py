@@ -154,15 +154,6 @@ def change_notebook(project, monkeypatch):
     write_chapter(project, "01_small", "2 + 2")
 
 
-def change_package(project, monkeypatch):
-    (project.package / "formulas.py").write_text("ONE = 2\n")
-
-
-def add_data(project, monkeypatch):
-    (project.package / "data").mkdir()
-    (project.package / "data" / "images.bin").write_bytes(b"\0")
-
-
 def change_version(project, monkeypatch):
     monkeypatch.setattr(machine, "versions", lambda: {"python": "3.99"})
 
@@ -171,9 +162,7 @@ def change_device(project, monkeypatch):
     monkeypatch.setattr(machine, "gpu", lambda: "A GPU")
 
 
-@pytest.mark.parametrize(
-    "change", [change_notebook, change_package, add_data, change_version, change_device]
-)
+@pytest.mark.parametrize("change", [change_notebook, change_version, change_device])
 def test_a_change_of_what_a_chapter_depends_on_makes_it_due(project, monkeypatch, change):
     assert earlier(job_of(project))
     change(project, monkeypatch)

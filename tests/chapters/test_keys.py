@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from synthetic_book import make_notebook
+from synthetic_book import make_notebook, make_project
 
 import vae_course
 from vae_course.chapters.keys import Package, content_key, files_of
 from vae_course.chapters.notebooks import read_notebook
+from vae_course.chapters.run import plan
 
 PACKAGE = Path(vae_course.__file__).parent
 CHAPTERS = sorted((PACKAGE.parent / "book").glob("[0-9]*.ipynb"))
@@ -103,6 +104,16 @@ def test_a_change_makes_due_the_chapters_that_reach_it_and_no_other(folder, chan
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"{path.read_text() if path.exists() else ''}\n# changed")
     assert {room for room, cell in cells.items() if key(folder, cell) != before[room]} == due
+
+
+def test_a_planned_chapter_is_keyed_by_the_package_of_its_project(tmp_path):
+    cells = {"01_uses": ["from vae_course.formulas import ONE"], "02_does_not": ["1 + 1"]}
+    project = make_project(tmp_path / "course", cells)
+    uses, does_not = plan(project, project.chapters(), profile="quick")
+    (project.package / "formulas.py").write_text("ONE = 2\n")
+    uses_now, does_not_now = plan(project, project.chapters(), profile="quick")
+    assert uses_now.key != uses.key
+    assert does_not_now.key == does_not.key
 
 
 @pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
