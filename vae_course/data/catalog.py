@@ -8,6 +8,8 @@ from torch import Tensor
 
 from vae_course.data.formats import decode_cifar, decode_idx
 
+PACKING_BYTES = 1_000_000  # what a packed file, or an archive, may be larger than its files
+
 
 @dataclass(frozen=True)
 class File:
@@ -41,7 +43,6 @@ class Dataset:
         torchvision: The class in ``torchvision.datasets`` that knows the mirrors; "" for none.
         shared: A folder outside the data folder with ``NAME.gz`` files, read in place.
         archive: The one archive that carries all files, in the data folder; "" for none.
-        extra: Files of the archive that torchvision wants beside those of the splits.
     """
 
     name: str
@@ -51,12 +52,16 @@ class Dataset:
     torchvision: str = ""
     shared: Path | None = None
     archive: str = ""
-    extra: tuple[File, ...] = ()
 
     @property
     def files(self) -> tuple[File, ...]:
-        """The files of all splits, and the extra ones."""
-        return (*(file for files in self.splits.values() for file in files), *self.extra)
+        """The files of all splits."""
+        return tuple(file for files in self.splits.values() for file in files)
+
+    @property
+    def limit(self) -> int:
+        """More bytes than this, packed or unpacked, no file of the set has."""
+        return sum(file.size for file in self.files) + PACKING_BYTES
 
 
 def _idx(prefix: str, count: int, images: str, labels: str) -> tuple[File, File]:
@@ -177,7 +182,6 @@ _CIFAR10 = Dataset(
     decode=decode_cifar,
     torchvision="CIFAR10",
     archive="cifar-10-python.tar.gz",
-    extra=(_batch("batches.meta", 158, "5ff9c542aee3614f3951f8cda6e48888"),),
 )
 
 DATASETS = {d.name: d for d in (_FASHION_MNIST, _FASHION_MNIST_MINI, _MNIST, _CIFAR10)}
