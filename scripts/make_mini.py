@@ -55,6 +55,8 @@ def main() -> int:
             DATASETS["fashion-mnist-mini"].splits[split], contents, strict=True
         ):
             wrong += _place(file.name, file.digest, content, check=check)
+        if check:
+            load("fashion-mnist-mini", split)  # as catalog.py says, or it raises
         sources[split] = [_source(label, index, images, labels) for label in range(10)]
     text = json.dumps(sources, indent=1) + "\n"
     if not check:
@@ -67,14 +69,9 @@ def main() -> int:
 
 def _place(name: str, known: str, content: bytes, *, check: bool) -> list[str]:
     """Write or check one file; return complaints."""
-    path = BUNDLED / f"{name}.gz"
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     if not check:
-        write_whole(path, gzip.compress(content, compresslevel=9, mtime=0))
-    else:
-        with gzip.open(path) as stream:
-            if stream.read(len(content) + 1) != content:
-                return [f"{path.name} differs"]
+        write_whole(BUNDLED / f"{name}.gz", gzip.compress(content, compresslevel=9, mtime=0))
     return [] if digest == known else [f"{name}: catalog.py must say {digest}"]
 
 

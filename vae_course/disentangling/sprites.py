@@ -4,10 +4,9 @@ import math
 import operator
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
@@ -20,15 +19,6 @@ FACTORS = ("shape", "scale", "orientation", "x", "y")
 SHAPES = ("square", "ellipse", "heart")
 
 _COUNT = 737_280  # images of the original archive; one with more is none
-# What zipfile and numpy raise, by trial, for archives that are cut, encrypted or mutated.
-_BROKEN = (
-    OSError,
-    KeyError,
-    ValueError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 class FactorImages:
@@ -107,9 +97,7 @@ class FactorImages:
         for name, size in zip(FACTORS, self.factor_sizes, strict=True):
             choice = choices.get(name, range(size))
             try:
-                values = torch.tensor(
-                    [operator.index(value) for value in choice], dtype=torch.int64
-                )
+                whole = [operator.index(value) for value in choice]
             except TypeError as error:
                 message = f"{name}={choice!r}: list whole numbers, such as {name}=[0]"
                 raise TypeError(message) from error
@@ -251,7 +239,7 @@ def read_dsprites(path: str | Path) -> PackedSprites:
     try:
         with zipfile.ZipFile(path) as archive:
             return _read_archive(archive)
-    except _BROKEN as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path} is not a whole dSprites archive ({error}); expected is "
             "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz with imgs and latents_classes. "
@@ -260,52 +248,40 @@ def read_dsprites(path: str | Path) -> PackedSprites:
 
 
 def _read_archive(archive: zipfile.ZipFile) -> PackedSprites:
-    """Read the factors, then the images in their order."""
-    file, shape = _open_array(archive, "latents_classes", np.dtype(np.int64), (_COUNT, 6))
-    with file:
-        content = _exactly(file, math.prod(shape) * 8, "latents_classes ends early")
-    classes = np.frombuffer(content, dtype=np.int64).reshape(shape)[:, 1:]  # without the color
+    """Read the factors without the color, which is white, then the images in their order."""
+    rows = _pieces(archive, "latents_classes", np.dtype(np.int64), (_COUNT, 6))
+    classes = np.concatenate([piece[:, 1:] for piece in rows])
     sizes = tuple(int(value) + 1 for value in classes.max(0))
-    file, (count, side, width) = _open_array(archive, "imgs", np.dtype(np.uint8), (_COUNT, 64, 64))
-    if min(sizes) < 1 or math.prod(sizes) != count:
-        raise ValueError(f"{count} images do not fill factors of sizes {sizes}")
-    if side != width or side % 4:
-        raise ValueError(f"images are {side} × {width}, not square with a side divisible by 4")
-    if not np.array_equal(FactorImages(sizes).factors(torch.arange(count)).numpy(), classes):
-        raise ValueError("latents_classes are not in order, the last factor fastest")
-    with file:
-        return PackedSprites(_read_packed(file, count, side), side, sizes)
+    packed, side = bytearray(), 0
+    for piece in _pieces(archive, "imgs", np.dtype(np.uint8), (_COUNT, 64, 64)):
+        side, width = piece.shape[1:]
+        if side != width or side % 4:
+            raise ValueError(f"imgs are {side} × {width}, no squares of a side divisible by 4")
+        packed += np.packbits(piece).tobytes()
+    images = np.frombuffer(packed, dtype=np.uint8).reshape(-1, side * side // 8)
+    if min(sizes) < 1 or math.prod(sizes) != len(images):
+        raise ValueError(f"{len(images)} images do not fill factors of sizes {sizes}")
+    if not np.array_equal(FactorImages(sizes).factors(torch.arange(len(images))), classes):
+        raise ValueError("latents_classes are not in order, the last factor changing fastest")
+    return PackedSprites(images, side, sizes)
 
 
-def _open_array(
+def _pieces(
     archive: zipfile.ZipFile, name: str, dtype: np.dtype, most: tuple[int, ...]
-) -> tuple[IO[bytes], tuple[int, ...]]:
-    """Open an array at its first value, and return its shape: along no axis more than `most`."""
+) -> Iterator[np.ndarray]:
+    """Yield an array's rows, 4096 at a time, if it is of `dtype` and no axis longer than `most`."""
     info = archive.getinfo(f"{name}.npy")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name} is packed by another method than deflate")
-    file = archive.open(info)
-    np.lib.format.read_magic(file)
-    shape, fortran, found = np.lib.format.read_array_header_1_0(file)
-    right = not fortran and found == dtype and len(shape) == len(most)
-    if not right or not all(0 < size <= limit for size, limit in zip(shape, most, strict=True)):
-        raise ValueError(f"{name} is {found} {shape}, not {dtype} of at most {most}")
-    return file, shape
-
-
-def _exactly(file: IO[bytes], size: int, message: str) -> bytes:
-    content = file.read(size)
-    if len(content) < size:
-        raise EOFError(message)
-    return content
-
-
-def _read_packed(file: IO[bytes], count: int, side: int, piece: int = 4096) -> np.ndarray:
-    """Read `count` images of 0 and 1 in pieces, and pack their bits."""
-    packed = np.empty((count, side * side // 8), dtype=np.uint8)
-    for start in range(0, count, piece):
-        rows = min(piece, count - start)
-        content = _exactly(file, rows * side * side, f"imgs ends after image {start}")
-        pixels = np.frombuffer(content, dtype=np.uint8).reshape(rows, -1)
-        packed[start : start + rows] = np.packbits(pixels, axis=1)
-    return packed
+    with archive.open(info) as file:
+        np.lib.format.read_magic(file)
+        shape, fortran, found = np.lib.format.read_array_header_1_0(file)
+        fits = len(shape) == len(most) and all(0 < n <= k for n, k in zip(shape, most, strict=True))
+        if fortran or found != dtype or not fits:
+            raise ValueError(f"{name} is {found} {shape}, not {dtype} of at most {most}")
+        for start in range(0, shape[0], 4096):
+            rows = min(4096, shape[0] - start)
+            content = file.read(size := rows * math.prod(shape[1:]) * dtype.itemsize)
+            if len(content) < size:
+                raise EOFError(f"{name} ends after image {start}")
+            yield np.frombuffer(content, dtype).reshape(rows, *shape[1:])
