@@ -117,7 +117,7 @@ def test_what_is_neither_tensor_nor_array_of_numbers_is_named(values):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])
 def test_arrays_of_another_type_are_refused_truly(dtype):
-    with pytest.raises(TypeError, match=r"images are torch\.\w+, but gray levels .* torch\.uint8"):
+    with pytest.raises(TypeError, match=r"images are torch\.\w+, but gray levels.* torch\.uint8"):
         to_unit(np.ones(3, dtype=dtype))
 
 
