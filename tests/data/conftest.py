@@ -12,7 +12,7 @@ import pytest
 import torch
 from cifar_pickle import cifar_batch
 
-from vae_course.data import mirrors
+from vae_course.data import catalog, sources
 from vae_course.data.catalog import DATASETS, Dataset, File
 from vae_course.data.formats import to_idx
 
@@ -69,7 +69,7 @@ def _idx_contents(dataset: Dataset, generator: torch.Generator) -> dict[str, byt
 
 
 def _cifar_contents(dataset: Dataset, generator: torch.Generator) -> dict[str, bytes]:
-    contents = {file.path: b"no batch" for file in dataset.extra}
+    contents = {}
     for files in dataset.splits.values():
         for file in files:
             pixels = torch.randint(0, 256, (4, 3072), dtype=torch.uint8, generator=generator)
@@ -99,7 +99,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
                 split: tuple(_known_by(file, contents[file.path]) for file in files)
                 for split, files in real.splits.items()
             },
-            extra=tuple(_known_by(file, contents[file.path]) for file in real.extra),
             shared=here.shared if real.shared else None,
         )
         monkeypatch.setitem(DATASETS, name, small)
@@ -108,7 +107,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
         name = dataset.archive or f"{file.name}.gz"
         return [(here.mirror / name).as_uri()]
 
-    monkeypatch.setattr(mirrors, "addresses", addresses)
-    monkeypatch.setattr(mirrors, "_PACKING_BYTES", 20_000)  # random bytes do not pack
+    monkeypatch.setattr(sources, "addresses", addresses)
+    monkeypatch.setattr(catalog, "PACKING_BYTES", 30_000)  # random bytes do not pack
     monkeypatch.setenv("VAE_COURSE_DATA", str(here.root))
     return here

@@ -1,9 +1,10 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vae_course.data import binarize, to_unit
+from vae_course.data import ImageSet, Labeled, binarize, to_unit
 
 EVERY_PIXEL = torch.arange(256, dtype=torch.uint8)
 
@@ -77,3 +78,135 @@ def test_generator_of_another_device_is_named():
     images = torch.zeros(2, dtype=torch.uint8, device="meta")
     with pytest.raises(ValueError, match=r"images are on meta and the generator on cpu"):
         binarize(images, seeded(0))
+
+
+# --- arrays, and what is neither -------------------------------------------------------------
+
+GRAY = np.arange(256, dtype=np.uint8)
+READ_ONLY = GRAY.copy()
+READ_ONLY.setflags(write=False)
+
+
+@pytest.mark.parametrize("array", [GRAY, READ_ONLY, GRAY[::-1], GRAY[::2]])
+def test_arrays_are_taken_however_they_lie_in_memory(array):
+    tensor = torch.tensor(array.copy())
+    assert torch.equal(to_unit(array), to_unit(tensor))
+    assert torch.equal(binarize(array, seeded(0)), binarize(tensor, seeded(0)))
+
+
+def test_a_tensor_made_of_an_array_shares_no_memory_with_it():
+    images, labels = np.zeros((3, 2)), np.zeros(3, dtype=">i4")
+    data = Labeled(images, labels)
+    images += 1
+    assert data.images.dtype == torch.float64 and not data.images.any()
+    assert data.labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize("values", [[1, 2], None, "x", np.array(["a"]), np.array([None])])
+def test_what_is_neither_tensor_nor_array_of_numbers_is_named(values):
+    ask = [
+        to_unit,
+        lambda x: binarize(x, seeded(0)),
+        lambda x: Labeled(x, torch.zeros(2, dtype=torch.int64)),
+        lambda x: Labeled(torch.zeros(1), x),
+    ]
+    for function in ask:
+        with pytest.raises(TypeError, match=r"(images|labels): .*numpy array of numbers"):
+            function(values)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, bool])
+def test_arrays_of_another_type_are_refused_truly(dtype):
+    with pytest.raises(TypeError, match=r"images are torch\.\w+, but gray levels.* torch\.uint8"):
+        to_unit(np.ones(3, dtype=dtype))
+
+
+@pytest.mark.parametrize("generator", [0, None, np.random.default_rng(0)])
+def test_what_is_no_generator_is_named(generator):
+    with pytest.raises(TypeError, match=r"not a torch\.Generator: torch\.Generator\(\)"):
+        binarize(EVERY_PIXEL, generator)
+
+
+# --- labels ----------------------------------------------------------------------------------
+
+X = torch.rand(4, 1, 2, 2)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        torch.tensor([0, -1, 2, 1]),  # classes, one not known
+        torch.rand(4, 1, 1, 2),  # half an image
+        torch.zeros(4, 1, 1, 2, dtype=torch.uint8),
+        torch.full((4, 3), 1 / 3),  # probabilities
+        torch.rand(4, 1),  # one measured number each
+    ],
+)
+def test_labels_of_every_kind_are_kept(labels):
+    data = Labeled(X, labels)
+    assert len(data) == 4 and torch.equal(data.labels, labels)
+    some = data[torch.tensor([2, 0])]
+    assert torch.equal(some.images, X[[2, 0]]) and torch.equal(some.labels, labels[[2, 0]])
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_classes_are_kept_as_int64(dtype):
+    assert Labeled(X, torch.tensor([0, 3, 2, 1], dtype=dtype)).labels.dtype == torch.int64
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "message"),
+    [
+        (torch.arange(3), ValueError, r"\(4,\) images but \(3,\) labels"),
+        (torch.tensor(1), ValueError, "no axis of labels"),
+        (torch.arange(4)[:, None], ValueError, r"classes are \(N,\), labels\[:, 0\]"),
+        (torch.arange(4.0), TypeError, r"torch\.float32.*labels\.long\(\)"),
+        (torch.full((4,), float("nan")), TypeError, "whole numbers"),
+        (torch.tensor([True] * 4), TypeError, r"torch\.bool"),
+        (torch.empty(0, dtype=torch.int64), ValueError, "one label for each image"),
+    ],
+)
+def test_labels_that_can_never_be_right_are_refused_at_once(labels, error, message):
+    with pytest.raises(error, match=message):
+        Labeled(X, labels)
+
+
+@pytest.mark.parametrize("index", [1, torch.tensor(1), np.int64(1), torch.tensor([[0, 1]])])
+def test_an_index_that_takes_the_axis_away_is_refused(index):
+    for labels in (torch.arange(4), torch.rand(4, 1, 1, 2)):
+        with pytest.raises(TypeError, match="give a slice"):
+            Labeled(X, labels)[index]
+    with pytest.raises(TypeError, match="give a slice"):
+        list(Labeled(X, torch.arange(4)))
+
+
+def test_to_changes_what_is_measured_and_leaves_classes_whole():
+    data = Labeled(X, torch.arange(4)).to(torch.float64)
+    assert data.images.dtype == torch.float64 and data.labels.dtype == torch.int64
+    both = Labeled(X, X).to(torch.float64)
+    assert both.labels.dtype == torch.float64
+    assert Labeled(X, torch.arange(4)).to("meta").labels.device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "error", "message"),
+    [
+        (torch.rand(2, 1, 4, 4), [0, 1], TypeError, "torch.float32"),
+        (torch.zeros(2, 4, 4, dtype=torch.uint8), [0, 1], ValueError, r"not \(N, C, H, W\)"),
+        (torch.zeros(0, 1, 4, 4, dtype=torch.uint8), [], ValueError, "at least one"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0, 3], ValueError, "one of 3 classes"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0, -1], ValueError, "0 to 2"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0], ValueError, "one label for each"),
+        (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0.0, 1.0], TypeError, "whole numbers"),
+    ],
+)
+def test_an_image_set_is_checked(images, labels, error, message):
+    whole = torch.tensor(labels) if labels else torch.empty(0, dtype=torch.int64)
+    with pytest.raises(error, match=message):
+        ImageSet(images, whole, name="own", split="train", classes=("a", "b", "c"))
+
+
+def test_an_image_set_of_arrays():
+    images = np.zeros((2, 1, 4, 5), dtype=np.uint8)
+    own = ImageSet(images, np.array([0, 1], np.int8), name="own", split="train", classes=("a", "b"))
+    assert own.image_shape == (1, 4, 5) and own.labels.dtype == torch.int64

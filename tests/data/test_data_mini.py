@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_course.data import DataError, DataWarning, load, mirrors
+from vae_course.data import DataError, DataWarning, load, sources
 from vae_course.data.catalog import DATASETS
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def test_the_seed_draws_the_bundled_images_from_their_own_split(
     split, make_mini, monkeypatch, tmp_path
 ):
     """Every image where this machine has the whole set, else those that were recorded."""
-    monkeypatch.setattr(mirrors, "addresses", lambda dataset, file: [])
+    monkeypatch.setattr(sources, "addresses", lambda dataset, file: [])
     monkeypatch.setenv("VAE_COURSE_DATA", str(tmp_path))
     mini = load("fashion-mnist-mini", split)
     seed = make_mini.SEED + (split == "test")

@@ -1,9 +1,9 @@
 """Real processes on one cache: two that fill it at once, and one that is killed while it does."""
 
+import gzip
 import hashlib
 import subprocess
 import sys
-from pathlib import Path
 
 from vae_course.data import load
 from vae_course.data.catalog import DATASETS
@@ -15,7 +15,7 @@ SCRIPT = f"""
 import os, signal, sys
 from dataclasses import replace
 from pathlib import Path
-from vae_course.data import load, mirrors
+from vae_course.data import load, sources
 from vae_course.data.catalog import DATASETS
 
 base, digests = Path(sys.argv[1]), sys.argv[2:]
@@ -24,7 +24,7 @@ def known(file, digest):
 mnist = DATASETS["mnist"]
 train = tuple(known(f, d) for f, d in zip(mnist.splits["train"], digests, strict=True))
 DATASETS["mnist"] = replace(mnist, splits={{"train": train}})
-mirrors.addresses = lambda dataset, file: [(base / f"{{file.name}}.gz").as_uri()]
+sources.addresses = lambda dataset, file: [(base / f"{{file.name}}.gz").as_uri()]
 
 def fill():
     os.read(wait, 1)
@@ -33,12 +33,7 @@ def fill():
         assert images.labels.tolist() == [i % 10 for i in range(len(images))]
 
 def die():
-    def half(path, content):
-        with path.open("wb") as stream:
-            stream.write(content[: len(content) // 2])
-            stream.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
-    Path.write_bytes = half
+    os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
     load("mnist", "train", data_dir=base / "killed")
 
 def fork(work):
@@ -72,12 +67,13 @@ def test_caches_filled_by_two_processes_are_whole_and_a_killed_one_leaves_no_hal
 
     for number in range(CACHES):
         raw = world.mirror / f"cache-{number}" / "MNIST" / "raw"
-        assert {path.name for path in raw.iterdir()} == {file.name for file in files}
+        assert {path.name for path in raw.iterdir()} == {f"{file.name}.gz" for file in files}
         for file in files:
-            content = (raw / file.name).read_bytes()
+            content = gzip.decompress((raw / f"{file.name}.gz").read_bytes())
             assert f"sha256:{hashlib.sha256(content).hexdigest()}" == file.digest
 
     cache = world.mirror / "killed"
     left = [path.relative_to(cache) for path in cache.rglob("*") if path.is_file()]
-    assert len(left) == 1 and left[0].parent.parent == Path("MNIST/raw"), "only a temporary file"
+    assert len(left) == 1 and left[0].suffix == ".tmp", "only a temporary file"
     assert len(load("mnist", "train", data_dir=cache)) == 20
+    assert not (cache / left[0]).exists(), "it is swept"

@@ -2,7 +2,10 @@
 
 import io
 import math
+import os
+import tracemalloc
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from mutations import mutants
 
 from vae_course.data import DataError
 from vae_course.disentangling import FACTORS, FactorImages, Sprites, read_dsprites
@@ -196,3 +200,150 @@ def test_a_smaller_world_refuses_what_is_not_there() -> None:
         WORLD.only(scale=[6])
     with pytest.raises(IndexError, match="image"):
         WORLD.only(scale=[1]).images(torch.tensor([len(WORLD)]))
+
+
+class Trap:
+    """What runs code when it is unpickled: it makes a folder."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[..., None], tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("name", ["imgs", "latents_classes", "metadata"])
+def test_a_planted_pickle_is_never_run(tmp_path: Path, name: str) -> None:
+    images, classes = small_world()
+    arrays = {"imgs": images, "latents_classes": classes}
+    arrays[name] = np.array([Trap(tmp_path / "ran")] * 48, dtype=object)
+    np.savez(tmp_path / "dsprites.npz", **arrays)
+    if name == "metadata":
+        assert len(read_dsprites(tmp_path / "dsprites.npz")) == 48
+    else:
+        with pytest.raises(DataError, match=f"{name} is object"):
+            read_dsprites(tmp_path / "dsprites.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+def npy(shape: str, dtype: str = "|u1", content: bytes = b"") -> bytes:
+    """Return an array's file with a header that states what it likes."""
+    header = f"{{'descr': '{dtype}', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize(
+    ("images", "classes"),
+    [
+        (npy("(2147483648, 64, 64)"), None),
+        (npy("(48, 2147483648, 2147483648)"), None),
+        (None, npy("(2147483648, 6)", "<i8")),
+        (None, npy("(737280, 6)", "|V99999999")),
+        (None, npy("(-1, 6)", "<i8")),
+        (npy("(737280, 64, 64)", content=bytes(2**26)), None),
+        (b"\x93NUMPY\x02\x00\xff\xff\xff\xff", None),
+    ],
+)
+def test_sizes_that_no_archive_has_cost_no_memory(
+    tmp_path: Path, images: bytes | None, classes: bytes | None
+) -> None:
+    parts = packed_parts()
+    with zipfile.ZipFile(tmp_path / "x.npz", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("imgs.npy", images or parts["imgs.npy"])
+        bomb.writestr("latents_classes.npy", classes or parts["latents_classes.npy"])
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="is not a whole dSprites archive"):
+            read_dsprites(tmp_path / "x.npz")
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+def packed_parts() -> dict[str, bytes]:
+    parts = {}
+    for name, array in zip(("imgs", "latents_classes"), small_world(), strict=True):
+        stream = io.BytesIO()
+        np.save(stream, array)
+        parts[f"{name}.npy"] = stream.getvalue()
+    return parts
+
+
+def zipped(parts: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as file:
+        for name, content in parts.items():
+            file.writestr(name, content)
+    return stream.getvalue()
+
+
+@pytest.mark.filterwarnings("ignore")  # numpy's, of headers by Python 2
+def test_mutants_of_an_archive_end_in_one_error_or_in_a_whole_world(tmp_path: Path) -> None:
+    parts = packed_parts()
+    cases = [mutant for seed in (1, 2) for mutant in mutants(zipped(parts), seed)]
+    for name in parts:
+        cases += [zipped(parts | {name: mutant}) for mutant in mutants(parts[name], 3, head=128)]
+    path = tmp_path / "x.npz"
+    tracemalloc.start()
+    try:
+        for case in cases:
+            path.write_bytes(case)
+            try:
+                world = read_dsprites(path)
+            except DataError:
+                continue
+            assert len(world.images(torch.arange(len(world)))) == len(world)
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+def test_another_order_and_another_packing_are_refused(tmp_path: Path) -> None:
+    images, classes = small_world()
+    path = tmp_path / "x.npz"
+    archive(path, images, classes[::-1].copy())
+    with pytest.raises(DataError, match="not in order"):
+        read_dsprites(path)
+    path.write_bytes(zipped(packed_parts(), zipfile.ZIP_LZMA))
+    with pytest.raises(DataError, match="another method"):
+        read_dsprites(path)
+
+
+@pytest.mark.parametrize(
+    ("index", "error", "message"),
+    [
+        (torch.tensor([1.0]), TypeError, "whole numbers"),
+        (torch.tensor([float("nan")]), TypeError, "whole numbers"),
+        (torch.tensor([True]), TypeError, "whole numbers"),
+        (np.array([0.5]), TypeError, "whole numbers"),
+        ([1, 2], TypeError, "numpy array"),
+        (torch.tensor(1), ValueError, r"\(N,\)"),
+        (torch.tensor([[1]]), ValueError, r"\(N,\)"),
+    ],
+)
+def test_indices_are_whole_numbers_in_a_row(index: object, error: type, message: str) -> None:
+    for ask in (WORLD.images, WORLD.factors, WORLD.only(shape=[1]).images):
+        with pytest.raises(error, match=message):
+            ask(index)
+
+
+def test_arrays_and_no_indices_at_all_are_taken() -> None:
+    assert torch.equal(WORLD.images(np.array([7])), WORLD.images(torch.tensor([7])))
+    assert WORLD.images(torch.tensor([], dtype=torch.int64)).shape == (0, 1, 32, 32)
+    with pytest.raises(ValueError, match=r"\(2, 4\), not \(N, 5\)"):
+        WORLD.index(torch.zeros(2, 4, dtype=torch.int64))
+    with pytest.raises(TypeError, match=r"shape \[0\.0"):
+        WORLD.index(torch.zeros(2, 5))
+
+
+@pytest.mark.parametrize("choice", [2, [0.9], ["heart"], None])
+def test_choices_are_lists_of_whole_numbers(choice: object) -> None:
+    for ask in (WORLD.select, WORLD.without, WORLD.only):
+        with pytest.raises(TypeError, match=r"shape=.*list whole numbers"):
+            ask(shape=choice)
+
+
+@pytest.mark.parametrize("side", [32.0, "32", None, 0, -32, 4])
+def test_a_side_is_a_whole_number(side: object) -> None:
+    with pytest.raises(ValueError, match="multiple of 4"):
+        Sprites(side)

@@ -13,5 +13,5 @@ class ReducedDataWarning(DataWarning):
     """Fewer images than asked for: the bundled part stands in for the whole set."""
 
 
-class BrokenFileError(Exception):
-    """A file's content is not what its name promises. Never leaves this package."""
+class BrokenFileError(DataError):
+    """A file's content is not what its name promises."""

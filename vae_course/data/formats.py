@@ -1,7 +1,10 @@
 """The two file formats: idx (MNIST's) and the Python batches of CIFAR-10, which are only read."""
 
+import math
 import pickletools
 import struct
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +13,7 @@ from torch import Tensor
 from vae_course.data.errors import BrokenFileError
 
 _UBYTE = 0x08
+_MOST_AXES = 4
 _CIFAR_IMAGE = (3, 32, 32)
 
 
@@ -26,11 +30,11 @@ def from_idx(content: bytes) -> Tensor:
         raise BrokenFileError(f"no idx file of unsigned bytes: it starts with {content[:4]!r}")
     dimensions = content[3]
     start = 4 + 4 * dimensions
-    if len(content) < start:
-        raise BrokenFileError("the idx header ends early")
+    if not 1 <= dimensions <= _MOST_AXES or len(content) < start:
+        raise BrokenFileError(f"the idx header ends early, or states {dimensions} axes")
     shape = struct.unpack(f">{dimensions}I", content[4:start])
     values = np.frombuffer(content, dtype=np.uint8, offset=start)
-    if values.size != np.prod(shape, dtype=object):
+    if values.size != math.prod(shape) or max(shape) > len(content):
         raise BrokenFileError(
             f"the idx header states shape {shape}, but {values.size} values follow"
         )
@@ -64,7 +68,7 @@ def _cifar_batch(content: bytes) -> tuple[Tensor, Tensor]:
     pixels = b""
     column_major = False
     key, previous = "", ""
-    for opcode, argument, _ in pickletools.genops(content):
+    for opcode, argument in _opcodes(content):
         if isinstance(argument, str | bytes) and "STRING" in opcode.name:
             text = argument.encode("latin-1") if isinstance(argument, str) else argument
             if len(text) > len(pixels):
@@ -74,8 +78,17 @@ def _cifar_batch(content: bytes) -> tuple[Tensor, Tensor]:
             labels.append(argument)
         previous = opcode.name
     shape = (len(labels), *_CIFAR_IMAGE)
-    if not labels or len(pixels) != np.prod(shape):
+    if not labels or len(pixels) != math.prod(shape):
         raise BrokenFileError(f"{len(labels)} labels, but {len(pixels)} bytes of pixels")
     values = np.frombuffer(pixels, dtype=np.uint8)
     rows = values.reshape(-1, len(labels)).T if column_major else values
     return torch.from_numpy(rows.reshape(shape).copy()), torch.tensor(labels)
+
+
+def _opcodes(content: bytes) -> Iterator[tuple[pickletools.OpcodeInfo, Any]]:
+    """List the opcodes of a pickle with their arguments."""
+    try:
+        for opcode, argument, _ in pickletools.genops(content):
+            yield opcode, argument
+    except ValueError as error:
+        raise BrokenFileError(f"not a whole batch of CIFAR-10: {error}") from error

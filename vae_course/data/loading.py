@@ -3,8 +3,7 @@
 import difflib
 import os
 import warnings
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,8 +12,7 @@ import platformdirs
 from vae_course.data.catalog import DATASETS, Dataset, File
 from vae_course.data.errors import DataError, ReducedDataWarning
 from vae_course.data.images import ImageSet
-from vae_course.data.mirrors import download
-from vae_course.data.store import attempt, keep, read_stream, unpack
+from vae_course.data.sources import download, read
 
 T = TypeVar("T")
 
@@ -48,12 +46,19 @@ def load(
         ValueError: There is no such set or split.
         DataError: The files cannot be had (or the disk is full); it lists the places tried and the
             ways out.
+
+    Examples:
+        >>> test = load("fashion-mnist-mini", "test")
+        >>> test.images.shape, test.images.dtype
+        (torch.Size([2000, 1, 28, 28]), torch.uint8)
+        >>> test.classes[test.labels[0]]
+        'Pullover'
     """
     dataset = _choose("data set", name, DATASETS)
     files = _choose("split", split, dataset.splits)
     tried: list[str] = []
-    contents = _gather(dataset, files, _root(data_dir), tried)
-    if contents is None:
+    found = _gather(dataset, files, _root(data_dir), tried)
+    if len(found) < len(files):
         message = _failure(dataset, split, tried)
         if not (fallback and name == _WHOLE):
             raise DataError(message)
@@ -63,7 +68,7 @@ def load(
             stacklevel=2,
         )
         return load(_BUNDLED, split)
-    images, labels = dataset.decode(*contents)
+    images, labels = dataset.decode(*(found[file] for file in files))
     return ImageSet(images, labels, name=name, split=split, classes=dataset.classes)
 
 
@@ -74,56 +79,39 @@ def _root(data_dir: str | Path | None) -> Path:
 
 def _gather(
     dataset: Dataset, files: tuple[File, ...], root: Path, tried: list[str]
-) -> list[bytes] | None:
-    """Return the contents of all files, or None with the reasons in ``tried``."""
-    found: dict[File, bytes] = {}
-    for file in files:
-        content = _find(dataset, file, root, tried)
-        if content is not None:
-            found[file] = content
-    missing = [file for file in files if file not in found]
-    if missing and dataset.torchvision:
-        new = _complete(dataset, missing, root, tried)
-        keep(new, root)
-        found |= new
-    return [found[file] for file in files] if found.keys() >= set(files) else None
-
-
-def _find(dataset: Dataset, file: File, root: Path, tried: list[str]) -> bytes | None:
-    """Look for one file in the data folder, then in the shared one."""
-    places = []
-    if dataset.torchvision:
-        places.append((root / file.path, True))
-    if dataset.torchvision and not dataset.archive:
-        places.append((root / f"{file.path}.gz", True))
-    if dataset.shared:
-        places.append((dataset.shared / f"{file.name}.gz", False))
-    for place, ours in places:
-        read = partial(read_stream, file=file, gzipped=place.suffix == ".gz")
-        content = attempt(place, read, tried, ours=ours)
-        if content is not None:
-            return content
-    return None
-
-
-def _complete(
-    dataset: Dataset, missing: list[File], root: Path, tried: list[str]
 ) -> dict[File, bytes]:
-    """Take missing files from the archive that torchvision leaves, or from the mirrors.
+    """Return the contents of what can be had; for the rest, ``tried`` says why not."""
+    found: dict[File, bytes] = {}
+    for place, held in _places(dataset, files, root):
+        if wanted := [file for file in held if file not in found]:
+            found |= read(place, dataset, wanted, tried)
+    missing = [file for file in files if file not in found]
+    batches = [missing] if dataset.archive else [[file] for file in missing]
+    for batch in batches if missing and dataset.torchvision else ():
+        new = download(dataset, batch, root, tried)
+        found |= new
+        if not new:
+            break  # what no mirror has of one file, it has not of the next
+    return found
 
-    From an archive, whatever else of the set the data folder lacks is taken with them.
-    """
-    if not dataset.archive:
-        return download(dataset, missing, tried)
-    wanted = [f for f in dataset.files if f in missing or not (root / f.path).exists()]
-    unpacked = attempt(root / dataset.archive, partial(unpack, files=wanted), tried)
-    if unpacked is not None:
-        return unpacked
-    return download(dataset, wanted, tried)
+
+def _places(
+    dataset: Dataset, files: tuple[File, ...], root: Path
+) -> Iterator[tuple[Path, Sequence[File]]]:
+    """Yield where on this machine files may be, in the order in which they are looked for."""
+    for file in files:
+        if dataset.torchvision:
+            yield root / file.path, [file]
+        if dataset.torchvision and not dataset.archive:
+            yield root / f"{file.path}.gz", [file]
+        if dataset.shared:
+            yield dataset.shared / f"{file.name}.gz", [file]
+    if dataset.archive:
+        yield root / dataset.archive, files
 
 
 def _choose(kind: str, name: str, known: Mapping[str, T]) -> T:
-    if name in known:
+    if isinstance(name, str) and name in known:
         return known[name]
     close = difflib.get_close_matches(str(name), known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""

@@ -1,20 +1,23 @@
 """Sprites: images whose factors of variation are known, drawn on demand."""
 
 import math
+import operator
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vae_course.data import DataError
+from vae_course.data.images import as_tensor
 
 FACTORS = ("shape", "scale", "orientation", "x", "y")
 SHAPES = ("square", "ellipse", "heart")
+
+_COUNT = 737_280  # images of the original archive; one with more is none
 
 
 class FactorImages:
@@ -44,8 +47,9 @@ class FactorImages:
 
         Raises:
             IndexError: there is no such image.
+            TypeError, ValueError: indices that are not whole numbers `(N,)`.
         """
-        self._check(index, len(self), "image")
+        index = _whole(index, len(self), "image")
         return index.unsqueeze(-1) // self._strides % torch.tensor(self.factor_sizes)
 
     def index(self, factors: Tensor) -> Tensor:
@@ -53,10 +57,14 @@ class FactorImages:
 
         Raises:
             IndexError: a factor has no such value.
+            TypeError, ValueError: factors that are not whole numbers `(N, 5)`.
         """
-        for name, values, size in zip(FACTORS, factors.T, self.factor_sizes, strict=True):
-            self._check(values, size, name)
-        return (factors * self._strides).sum(-1)
+        factors = as_tensor(factors, "factors")
+        if factors.dim() != 2 or factors.shape[1] != len(FACTORS):
+            raise ValueError(f"factors have shape {tuple(factors.shape)}, not (N, {len(FACTORS)})")
+        named = zip(factors.unbind(1), self.factor_sizes, FACTORS, strict=True)
+        columns = [_whole(values, size, name) for values, size, name in named]
+        return (torch.stack(columns, -1) * self._strides).sum(-1)
 
     def select(self, **choices: Iterable[int]) -> Tensor:
         """Return the indices of all images whose factors are among the choices.
@@ -66,6 +74,7 @@ class FactorImages:
         Raises:
             ValueError: there is no such factor.
             IndexError: a factor has no such value.
+            TypeError: a choice is not a list of whole numbers.
         """
         return self.index(torch.cartesian_prod(*self._choose(choices)))
 
@@ -85,9 +94,13 @@ class FactorImages:
             raise ValueError(f"no factor {sorted(unknown)}; there are {', '.join(FACTORS)}")
         chosen = []
         for name, size in zip(FACTORS, self.factor_sizes, strict=True):
-            values = torch.tensor(list(choices.get(name, range(size))), dtype=torch.int64)
-            self._check(values, size, name)
-            chosen.append(values)
+            choice = choices.get(name, range(size))
+            try:
+                whole = [operator.index(value) for value in choice]
+            except TypeError as error:
+                message = f"{name}={choice!r}: list whole numbers, such as {name}=[0]"
+                raise TypeError(message) from error
+            chosen.append(_whole(torch.tensor(whole, dtype=torch.int64), size, name))
         return chosen
 
     def without(self, **choices: Iterable[int]) -> Tensor:
@@ -96,10 +109,17 @@ class FactorImages:
         kept[self.select(**choices)] = False
         return torch.arange(len(self))[kept]
 
-    @staticmethod
-    def _check(values: Tensor, size: int, what: str) -> None:
-        if values.numel() and not (values.min() >= 0 and values.max() < size):
-            raise IndexError(f"{what} {values.tolist()[:8]}: there are {size}, 0 to {size - 1}")
+
+def _whole(values: Tensor | np.ndarray, size: int, name: str) -> Tensor:
+    """Return whole numbers `(N,)` from 0 to `size` − 1 as int64, or say what is wrong with them."""
+    values = as_tensor(values, name)
+    if values.is_floating_point() or values.is_complex() or values.dtype == torch.bool:
+        raise TypeError(f"{name} {values.tolist()[:8]}: {values.dtype}, not whole numbers")
+    if values.dim() != 1:
+        raise ValueError(f"{name}: indices have shape {tuple(values.shape)}, not (N,)")
+    if len(values) and not 0 <= values.min() <= values.max() < size:
+        raise IndexError(f"{name} {values.tolist()[:8]}: there are {size}, 0 to {size - 1}")
+    return values.long()
 
 
 class SmallerWorld(FactorImages):
@@ -130,12 +150,20 @@ class Sprites(FactorImages):
 
     Raises:
         ValueError: a side that does not divide by 4.
+
+    Examples:
+        >>> world = Sprites(32)
+        >>> heart = world.index(torch.tensor([[2, 5, 0, 8, 8]]))  # large, upright, in the middle
+        >>> world.images(heart).shape
+        torch.Size([1, 1, 32, 32])
+        >>> len(world), len(world.select(shape=[2], scale=[5]))
+        (184320, 10240)
     """
 
     def __init__(self, side: int = 64) -> None:
         """Set the world's size; shapes are drawn when the first image is asked for."""
-        if side < 8 or side % 4:
-            raise ValueError(f"side = {side}: it has to be a multiple of 4, and at least 8")
+        if not isinstance(side, int) or side < 8 or side % 4:
+            raise ValueError(f"side = {side!r}: it has to be a multiple of 4, and at least 8")
         super().__init__((len(SHAPES), 6, 40, side // 2, side // 2))
         self.side = side
 
@@ -191,7 +219,7 @@ class PackedSprites(FactorImages):
 
     def images(self, index: Tensor) -> Tensor:
         """Return images, uint8 `(N, 1, side, side)` of 0 and 255, for indices `(N,)`."""
-        self._check(index, len(self), "image")
+        index = _whole(index, len(self), "image")
         bits = np.unpackbits(self.packed[index.numpy()], axis=1)
         return torch.from_numpy(bits * np.uint8(255)).view(-1, 1, self.side, self.side)
 
@@ -199,7 +227,8 @@ class PackedSprites(FactorImages):
 def read_dsprites(path: str | Path) -> PackedSprites:
     """Read the original `dsprites_ndarray_*.npz`: 737,280 images in 377 MB of memory.
 
-    Only the two plain arrays are read, in pieces; the archive's pickled metadata is not touched.
+    Only the two plain arrays are read, in pieces, and no more than the original has of each; the
+    archive's pickled metadata is not touched.
 
     Raises:
         DataError: the file is missing, or not such an archive; it names what is wrong.
@@ -208,34 +237,50 @@ def read_dsprites(path: str | Path) -> PackedSprites:
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            with archive.open("latents_classes.npy") as file:
-                classes = np.lib.format.read_array(file, allow_pickle=False)
-            with archive.open("imgs.npy") as file:
-                packed, side = _read_packed(file)
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            return _read_archive(archive)
+    except Exception as error:  # a broken file makes zipfile and numpy raise a dozen kinds
         raise DataError(
             f"{path} is not a whole dSprites archive ({error}); expected is "
             "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz with imgs and latents_classes. "
             "vae_course.disentangling.Sprites() draws images like these without any file"
         ) from error
-    sizes = tuple(int(size) for size in classes[:, 1:].max(0) + 1)  # the first factor is the color
-    if len(sizes) != len(FACTORS) or math.prod(sizes) != len(packed):
-        raise DataError(f"{path}: {len(packed)} images do not fill factors of sizes {sizes}")
-    return PackedSprites(packed, side, sizes)
 
 
-def _read_packed(file: IO[bytes], piece: int = 4096) -> tuple[np.ndarray, int]:
-    """Read a uint8 array `(N, side, side)` of 0 and 1 in pieces, and pack its bits."""
-    np.lib.format.read_magic(file)
-    (count, side, width), fortran, dtype = np.lib.format.read_array_header_1_0(file)
-    if fortran or dtype != np.uint8 or side != width or side % 4:
-        raise ValueError(f"imgs is {dtype} {count, side, width}, not uint8 (N, side, side)")
-    packed = np.empty((count, side * side // 8), dtype=np.uint8)
-    for start in range(0, count, piece):
-        rows = min(piece, count - start)
-        content = file.read(rows * side * side)
-        if len(content) < rows * side * side:
-            raise EOFError(f"imgs ends after image {start}")
-        pixels = np.frombuffer(content, dtype=np.uint8).reshape(rows, -1)
-        packed[start : start + rows] = np.packbits(pixels, axis=1)
-    return packed, side
+def _read_archive(archive: zipfile.ZipFile) -> PackedSprites:
+    """Read the factors without the color, which is white, then the images in their order."""
+    rows = _pieces(archive, "latents_classes", np.dtype(np.int64), (_COUNT, 6))
+    classes = np.concatenate([piece[:, 1:] for piece in rows])
+    sizes = tuple(int(value) + 1 for value in classes.max(0))
+    packed, side = bytearray(), 0
+    for piece in _pieces(archive, "imgs", np.dtype(np.uint8), (_COUNT, 64, 64)):
+        side, width = piece.shape[1:]
+        if side != width or side % 4:
+            raise ValueError(f"imgs are {side} × {width}, no squares of a side divisible by 4")
+        packed += np.packbits(piece).tobytes()
+    images = np.frombuffer(packed, dtype=np.uint8).reshape(-1, side * side // 8)
+    if min(sizes) < 1 or math.prod(sizes) != len(images):
+        raise ValueError(f"{len(images)} images do not fill factors of sizes {sizes}")
+    if not np.array_equal(FactorImages(sizes).factors(torch.arange(len(images))), classes):
+        raise ValueError("latents_classes are not in order, the last factor changing fastest")
+    return PackedSprites(images, side, sizes)
+
+
+def _pieces(
+    archive: zipfile.ZipFile, name: str, dtype: np.dtype, most: tuple[int, ...]
+) -> Iterator[np.ndarray]:
+    """Yield an array's rows, 4096 at a time, if it is of `dtype` and no axis longer than `most`."""
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is packed by another method than deflate")
+    with archive.open(info) as file:
+        np.lib.format.read_magic(file)
+        shape, fortran, found = np.lib.format.read_array_header_1_0(file)
+        fits = len(shape) == len(most) and all(0 < n <= k for n, k in zip(shape, most, strict=True))
+        if fortran or found != dtype or not fits:
+            raise ValueError(f"{name} is {found} {shape}, not {dtype} of at most {most}")
+        for start in range(0, shape[0], 4096):
+            rows = min(4096, shape[0] - start)
+            content = file.read(size := rows * math.prod(shape[1:]) * dtype.itemsize)
+            if len(content) < size:
+                raise EOFError(f"{name} ends after image {start}")
+            yield np.frombuffer(content, dtype).reshape(rows, *shape[1:])
