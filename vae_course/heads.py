@@ -42,7 +42,6 @@ class VarianceHeadVAE(VAE):
         if head not in VARIANCE_HEADS:
             raise ValueError(f"unknown head {head!r}; choose one of {', '.join(VARIANCE_HEADS)}")
         super().__init__(*arguments, **settings)
-        self.config["head"] = head
         self.to_log_var, start = VARIANCE_HEADS[head]
         bias = list(self.encoder.parameters())[-1]
         with torch.no_grad():

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models import Model
 from vae_course.models.shapes import check_images
 from vae_course.networks import ImageShape, MLPEncoder
 
 
-class LabelPredictor(nn.Module):
+class LabelPredictor(Model):
     """p(y|x) for a label y: fully connected layers and a softmax.
 
     Args:
@@ -33,12 +34,6 @@ class LabelPredictor(nn.Module):
         channels, height, width = image_shape
         self.image_shape: ImageShape = (channels, height, width)
         self.network = MLPEncoder(self.image_shape, widths, classes, activation)
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "classes": classes,
-            "widths": list(widths),
-            "activation": activation,
-        }
 
     def forward(self, x: Tensor) -> Categorical:
         """Return p(y|x) for images `(batch, channels, height, width)`; batch shape `(batch,)`."""
@@ -46,7 +41,7 @@ class LabelPredictor(nn.Module):
         return Categorical(logits=self.network(x).float(), validate_args=False)
 
 
-class ImagePredictor(nn.Module):
+class ImagePredictor(Model):
     """p(x|y) for an image x given an image y, every pixel by itself: regression, no latents.
 
     Its layers are those of a `ConditionalVAE`'s decoder without z.
@@ -77,13 +72,6 @@ class ImagePredictor(nn.Module):
         self.output_shape = (channels * per_pixel, height, width)
         outputs = channels * per_pixel * height * width
         self.network = MLPEncoder(self.condition, list(reversed(widths)), outputs, activation)
-        self.config = {
-            "image_shape": list(image_shape),
-            "condition": list(condition),
-            "widths": list(widths),
-            "likelihood": likelihood,
-            "activation": activation,
-        }
 
     def forward(self, y: Tensor) -> Distribution:
         """Return p(x|y) for conditions `(batch, channels, height, width)`."""

@@ -11,13 +11,14 @@ from vae_course.conditional.networks import Condition, ConditionedMLP
 from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian
 from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models import Model
 from vae_course.models.shapes import check_images
 from vae_course.networks import ImageShape, MLPEncoder
 
 PRIORS = ("learned", "standard")
 
 
-class ConditionalVAE(nn.Module):
+class ConditionalVAE(Model):
     """A VAE in which every distribution may depend on a condition y.
 
     With zero weights on the condition, and the standard prior, it is the plain VAE.
@@ -69,15 +70,6 @@ class ConditionalVAE(nn.Module):
         self.prior_network = None
         if prior == "learned":
             self.prior_network = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latent_dim": latent_dim,
-            "condition": condition if isinstance(condition, int) else list(condition),
-            "widths": list(widths),
-            "likelihood": likelihood,
-            "activation": activation,
-            "prior": prior,
-        }
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), one for each condition, event `(latent,)`."""
@@ -187,7 +179,7 @@ class Given:
         return self.model.decode(z, self.y)
 
 
-class SemiSupervisedVAE(nn.Module):
+class SemiSupervisedVAE(Model):
     """Kingma's M2: a conditional VAE over labels with a classifier q(y|x), for labels half known.
 
     p(x, y, z) = p(y) p(z) p(x|z, y) with p(y) uniform; q(y, z|x) = q(y|x) q(z|x, y).
@@ -228,14 +220,6 @@ class SemiSupervisedVAE(nn.Module):
         self.classifier = LabelPredictor(
             image_shape, classes=classes, widths=widths, activation=activation
         )
-        self.config = {
-            "image_shape": list(image_shape),
-            "latent_dim": latent_dim,
-            "classes": classes,
-            "widths": list(widths),
-            "likelihood": likelihood,
-            "activation": activation,
-        }
 
     def classify(self, x: Tensor) -> torch.distributions.Categorical:
         """Return q(y|x), batch shape `(batch,)`."""

@@ -5,12 +5,13 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_course.discrete.transformer import CausalTransformer
+from vae_course.models import Model
 
 
-class CodePrior(nn.Module):
+class CodePrior(Model):
     """log p(k) = Σ_t log p(k_t | k_1, …, k_{t−1}), row by row, with a causal transformer.
 
     Args:
@@ -38,13 +39,6 @@ class CodePrior(nn.Module):
         self.transformer = CausalTransformer(
             codes, prod(map_shape), width=width, heads=heads, layers=layers
         )
-        self.config = {
-            "codes": codes,
-            "map_shape": list(map_shape),
-            "width": width,
-            "heads": heads,
-            "layers": layers,
-        }
 
     def log_prob(self, indices: Tensor) -> Tensor:
         """Return log p of maps `(batch, h, w)`: `(batch,)`, nats per image.

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_course.discrete.codebooks import QUANTIZERS, Quantization, Quantizer, kmeans_codebook
 from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models import Model
 from vae_course.models.shapes import check_images
 from vae_course.networks import ImageShape, MapDecoder, MapEncoder
 from vae_course.networks.maps import map_size
@@ -30,7 +31,7 @@ class VQOutput:
     p: Distribution
 
 
-class VQVAE(nn.Module):
+class VQVAE(Model):
     """An autoencoder whose code is a map of h × w indices.
 
     q(z|x) puts all its mass on one map of indices, so with p(z) over maps
@@ -89,15 +90,6 @@ class VQVAE(nn.Module):
             width=width,
             residual=(blocks, hidden),
         )
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "quantizer": quantizer,
-            "halvings": halvings,
-            "width": width,
-            "residual": list(residual),
-            "likelihood": likelihood,
-            **settings,
-        }
 
     def encode(self, x: Tensor) -> Tensor:
         """Return encodings z_e, `(batch, h, w, dim)`, for images `(batch, C, H, W)`.

@@ -37,4 +37,3 @@ class FactorVAE(VAE):
         for before, after in pairwise([latent_dim, *discriminator_widths]):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.discriminator = nn.Sequential(*layers, nn.Linear(discriminator_widths[-1], 1))
-        self.config["discriminator_widths"] = list(discriminator_widths)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vae_course.models import Model
 from vae_course.networks import MLPEncoder
 
 
-class NoiseNetwork(nn.Module):
+class NoiseNetwork(Model):
     """ε_θ(x_t, t): which noise is in a noisy point, guessed from the point and the time.
 
     Args:
@@ -33,7 +34,7 @@ class NoiseNetwork(nn.Module):
         return self.network(features).float()  # type: ignore[no-any-return]
 
 
-class Diffusion(nn.Module):
+class Diffusion(Model):
     """q(x_t|x_{t−1}) = N(√(1−β_t) x_{t−1}, β_t I), and a chain p(x_{t−1}|x_t) that undoes it.
 
     Times run from 1 to T, as in the paper; β rises linearly, by the paper's rule for T = 1000

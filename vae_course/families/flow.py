@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_course.distributions import log_standard_normal
+from vae_course.models import Model
 from vae_course.networks import MLPEncoder
 
 
@@ -43,7 +44,7 @@ class _Coupling(nn.Module):
         return torch.cat([kept, moved] if self.first == 0 else [moved, kept], dim=-1)
 
 
-class CouplingFlow(nn.Module):
+class CouplingFlow(Model):
     """Points in the plane ↔ N(0, I), through affine couplings of alternating coordinates.
 
     log p(x) = log N(f(x); 0, I) + log |det ∂f/∂x|.

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_course.models import Model
 from vae_course.networks import MLPEncoder, frozen
 
 
@@ -17,7 +18,7 @@ class _Waves(nn.Module):
         return torch.cat([x, *waves], dim=-1)
 
 
-class GAN(nn.Module):
+class GAN(Model):
     """A generator x = g(z), z ~ N(0, I), and a discriminator whose logit says "real".
 
     Args:

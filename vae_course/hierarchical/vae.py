@@ -12,6 +12,7 @@ from torch.distributions import Distribution
 from vae_course.distributions import DiagonalGaussian, diagonal_kl, precision_weighted
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models import Model
 from vae_course.models.shapes import check_images
 from vae_course.networks import ImageShape
 
@@ -42,7 +43,7 @@ _Gaussians = tuple[DiagonalGaussian, ...]
 _Layers = tuple[_Gaussians, _Gaussians, tuple[Tensor, ...]]  # q, prior and z, z_1 first
 
 
-class HierarchicalVAE(nn.Module):
+class HierarchicalVAE(Model):
     """p(x, z) = p(x|z_1) p(z_1|z_2) … p(z_{L−1}|z_L) p(z_L), with Gaussian layers.
 
     Inference goes one of two ways. `"bottom-up"`: q(z|x) = q(z_1|x) q(z_2|z_1) … q(z_L|z_{L−1}),
@@ -89,15 +90,6 @@ class HierarchicalVAE(nn.Module):
         self.image_shape: ImageShape = (channels, height, width)
         self.inference = inference
         self.likelihood = make_likelihood(likelihood)
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latents": [n if isinstance(n, int) else list(n) for n in latents],
-            "widths": [list(sizes) for sizes in widths],
-            "network": network,
-            "inference": inference,
-            "likelihood": likelihood,
-            "activation": activation,
-        }
         self.latent_dims = tuple(n if isinstance(n, int) else prod(n) for n in latents)
         stages = self._stages(network, latents, widths, activation)
         self.trunks, self.heads = nn.ModuleList(stages.trunks), nn.ModuleList(stages.heads)

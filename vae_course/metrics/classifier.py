@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_course import storage
+from vae_course.models import Model
 from vae_course.training import History, fit
 
 
-class Classifier(nn.Module):
+class Classifier(Model):
     """Convolutions to 64 features, then one linear layer to the classes; 235,000 weights.
 
     Args:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from vae_course.models.base import Model
 from vae_course.models.shapes import check_images, decode_batches
 from vae_course.networks import ImageShape, encoder_and_decoder
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """z = f(x) and x̂ = g(z), trained to make x̂ close to x.
 
     Args:
@@ -40,12 +41,6 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder = encoder_and_decoder(
             network, self.image_shape, widths, (latent_dim, latent_dim)
         )
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latent_dim": latent_dim,
-            "network": network,
-            "widths": list(widths),
-        }
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the code z, `(batch, latent)`, of images `(batch, channels, height, width)`."""

@@ -3,13 +3,14 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
 from vae_course.distributions import DiagonalGaussian
+from vae_course.models.base import Model
 
 
-class LinearGaussian(nn.Module):
+class LinearGaussian(Model):
     """z ~ N(0, I), x|z ~ N(W z + b, σ² I): probabilistic PCA.
 
     It has a VAE's interface (`prior`, `encode`, `decode`), so every objective and metric runs on

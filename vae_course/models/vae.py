@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian
 from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models.base import Model
 from vae_course.models.shapes import check_images, decode_batches
 from vae_course.networks import ImageShape, encoder_and_decoder
 
@@ -28,7 +29,7 @@ class VAEOutput:
     p: Distribution
 
 
-class VAE(nn.Module):
+class VAE(Model):
     """A variational autoencoder with a diagonal Gaussian posterior and an N(0, I) prior.
 
     Args:
@@ -73,14 +74,6 @@ class VAE(nn.Module):
         )
         # Buffers, so that the prior lives where the model does.
         self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latent_dim": latent_dim,
-            "network": network,
-            "widths": list(widths),
-            "likelihood": likelihood,
-            "activation": activation,
-        }
 
     def prior(self) -> DiagonalGaussian:
         """Return p(z) = N(0, I), event `(latent,)`."""
