@@ -1,12 +1,11 @@
 """Objectives: every term is `(batch,)` in nats per image, unreduced; only training takes a mean."""
 
+from vae_course.distributions.divergences import full_gaussian_kl, gaussian_kl
 from vae_course.objectives.bound import (
     ELBOTerms,
     NegativeELBO,
     elbo,
     free_bits,
-    full_gaussian_kl,
-    gaussian_kl,
     kl_to_standard_normal,
 )
 from vae_course.objectives.importance import BoundTerms, DReG, NegativeIWAE, iwae_bound, log_weights

@@ -6,43 +6,11 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian, FullGaussian
+from vae_course.distributions.divergences import full_gaussian_kl, gaussian_kl
 from vae_course.objectives.protocol import LatentVariableModel
 from vae_course.schedules import Constant, Schedule
 
 _ONE = Constant(1.0)
-
-
-def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − log σ² − 1), for each latent apart.
-
-    Args:
-        mean: μ, shape `(batch, latent)`.
-        log_var: log σ², the same shape.
-
-    Returns:
-        Shape `(batch, latent)`, in nats; `.sum(-1)` is the KL of the whole posterior.
-
-    Source: Kingma & Welling (2014), appendix B.
-    """
-    return 0.5 * (mean.square() + log_var.exp() - log_var - 1)
-
-
-def full_gaussian_kl(mean: Tensor, scale_tril: Tensor) -> Tensor:
-    """KL(N(μ, L Lᵀ) ‖ N(0, I)) = ½ (‖μ‖² + ‖L‖² − Σ_d log L_dd² − d), all latents together.
-
-    Args:
-        mean: μ, shape `(batch, latent)`.
-        scale_tril: L, shape `(batch, latent, latent)`, lower triangular; ‖L‖² is the sum of the
-            squares of its entries, which is the trace of L Lᵀ.
-
-    Returns:
-        Shape `(batch,)`, in nats per image.
-
-    Source: Kingma & Welling (2019), section 2.5.1, for the Cholesky factor of a posterior.
-    """
-    log_det = 2 * torch.log(torch.diagonal(scale_tril, dim1=-2, dim2=-1)).sum(-1)
-    trace = scale_tril.square().sum((-2, -1))
-    return 0.5 * (mean.square().sum(-1) + trace - log_det - mean.shape[-1])
 
 
 def kl_to_standard_normal(q: DiagonalGaussian | FullGaussian) -> Tensor:
