@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
-from vae_course.likelihoods import likelihood as make_likelihood
 from vae_course.models import Model
+from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MLPEncoder
+from vae_course.networks import Activation, ImageShape, MLPEncoder
 
 
 class LabelPredictor(Model):
@@ -18,7 +18,7 @@ class LabelPredictor(Model):
         image_shape: `(channels, height, width)`.
         classes: how many labels there are.
         widths: hidden sizes.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class LabelPredictor(Model):
         *,
         classes: int,
         widths: Sequence[int] = (512, 256),
-        activation: str = "relu",
+        activation: Activation = "relu",
     ) -> None:
         """Build the layers."""
         super().__init__()
@@ -50,8 +50,8 @@ class ImagePredictor(Model):
         image_shape: `(channels, height, width)` of x.
         condition: the same of y.
         widths: hidden sizes, from the image x inwards, as for `ConditionalVAE`: used in reverse.
-        likelihood: a name from `vae_course.likelihoods`.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
     """
 
     def __init__(
@@ -60,15 +60,14 @@ class ImagePredictor(Model):
         *,
         condition: Sequence[int],
         widths: Sequence[int] = (512, 256),
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
     ) -> None:
         """Build layers and likelihood."""
         super().__init__()
         channels, height, width = image_shape
         self.condition: ImageShape = (condition[0], condition[1], condition[2])
-        self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        self.likelihood, per_pixel = likelihood_part(likelihood)
         self.output_shape = (channels * per_pixel, height, width)
         outputs = channels * per_pixel * height * width
         self.network = MLPEncoder(self.condition, list(reversed(widths)), outputs, activation)

@@ -10,10 +10,10 @@ from torch.distributions import Distribution
 from vae_course.conditional.networks import Condition, ConditionedMLP
 from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian
-from vae_course.likelihoods import likelihood as make_likelihood
 from vae_course.models import Model
+from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MLPEncoder
+from vae_course.networks import Activation, ImageShape, MLPEncoder, check_network
 
 PRIORS = ("learned", "standard")
 
@@ -28,8 +28,11 @@ class ConditionalVAE(Model):
         latent_dim: size of z.
         condition: how many classes, if y is a label; or the shape of an image, if y is one.
         widths: hidden sizes of the fully connected networks, from the image inwards.
-        likelihood: a name from `vae_course.likelihoods`.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        network: `(encoder, decoder)`, modules of your own, called with flat images and conditions,
+            `(batch, pixels)` => `(batch, 2 · latent)`, and with codes and conditions, `(batch,
+            latent)` => `(batch, outputs)`; without them, a `ConditionedMLP` each.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
         prior: `"learned"`: p(z|y) = N(m(y), diag s²(y)); `"standard"`: N(0, I) for every y.
 
     Raises:
@@ -45,8 +48,9 @@ class ConditionalVAE(Model):
         *,
         condition: Condition,
         widths: Sequence[int] = (512, 256),
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        network: tuple[nn.Module, nn.Module] | None = None,
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
         prior: str = "learned",
     ) -> None:
         """Build encoder, decoder, prior and likelihood."""
@@ -57,16 +61,19 @@ class ConditionalVAE(Model):
         self.image_shape: ImageShape = (channels, height, width)
         self.latent_dim = latent_dim
         self.condition = condition if isinstance(condition, int) else tuple(condition)
-        self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        self.likelihood, per_pixel = likelihood_part(likelihood)
         self.output_shape = (channels * per_pixel, height, width)
         inwards, outwards = list(widths), list(reversed(widths))
-        self.encoder = ConditionedMLP(
-            prod(self.image_shape), self.condition, inwards, 2 * latent_dim, activation
-        )
-        self.decoder = ConditionedMLP(
-            latent_dim, self.condition, outwards, prod(self.output_shape), activation
-        )
+        pixels, outputs = prod(self.image_shape), prod(self.output_shape)
+        if network is not None:
+            self.encoder, self.decoder = network
+            y = _blank(self.condition)
+            check_network(self.encoder, "the encoder", (pixels,), (2 * latent_dim,), y)
+            check_network(self.decoder, "the decoder", (latent_dim,), (outputs,), y)
+        else:
+            sizes = (self.condition, inwards, 2 * latent_dim, activation)
+            self.encoder = ConditionedMLP(pixels, *sizes)
+            self.decoder = ConditionedMLP(latent_dim, self.condition, outwards, outputs, activation)
         self.prior_network = None
         if prior == "learned":
             self.prior_network = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
@@ -124,8 +131,15 @@ class ConditionalVAE(Model):
             )
 
 
+def _blank(condition: Condition) -> Tensor:
+    """Two conditions: zeros."""
+    if isinstance(condition, int):
+        return torch.zeros(2, dtype=torch.int64)
+    return torch.zeros(2, *condition)
+
+
 def _prior_network(
-    condition: Condition, widths: Sequence[int], outputs: int, activation: str
+    condition: Condition, widths: Sequence[int], outputs: int, activation: Activation
 ) -> nn.Module:
     """Condition => (m, log s²) of p(z|y); it starts as N(0, I) for every y."""
     if isinstance(condition, int):
@@ -189,8 +203,8 @@ class SemiSupervisedVAE(Model):
         latent_dim: size of z.
         classes: how many.
         widths: hidden sizes of the VAE's networks and of the classifier.
-        likelihood: a name from `vae_course.likelihoods`.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
 
     Source: Kingma et al. (2014), section 2.1, "M2".
     """
@@ -202,8 +216,8 @@ class SemiSupervisedVAE(Model):
         *,
         classes: int,
         widths: Sequence[int] = (512, 256),
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
     ) -> None:
         """Build the conditional VAE, then the classifier."""
         super().__init__()

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_course.discrete.codebooks import QUANTIZERS, Quantization, Quantizer, kmeans_codebook
-from vae_course.likelihoods import likelihood as make_likelihood
 from vae_course.models import Model
+from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MapDecoder, MapEncoder
+from vae_course.networks import ImageShape, MapDecoder, MapEncoder, check_network
 from vae_course.networks.maps import map_size
 
 
@@ -39,11 +39,13 @@ class VQVAE(Model):
 
     Args:
         image_shape: `(channels, height, width)`.
-        quantizer: a name from `vae_course.discrete.QUANTIZERS`.
+        quantizer: a name from `vae_course.discrete.QUANTIZERS`, or one of your own.
+        network: `(encoder, decoder)`, modules of your own from images to maps `(batch, dim, h, w)`
+            and from maps to what the likelihood takes; without them, residual networks.
         halvings: of height and width, from image to map.
         width: channels of the networks.
         residual: `(blocks, hidden channels)` of their residual stacks.
-        likelihood: a name from `vae_course.likelihoods`.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
         settings: keyword arguments of the quantizer (`codes`, `dim`, `decay`, …).
 
     Raises:
@@ -56,40 +58,42 @@ class VQVAE(Model):
         self,
         image_shape: Sequence[int],
         *,
-        quantizer: str = "ema",
+        quantizer: str | Quantizer = "ema",
+        network: tuple[nn.Module, nn.Module] | None = None,
         halvings: int = 2,
         width: int = 128,
         residual: Sequence[int] = (2, 32),
-        likelihood: str = "shared-gaussian",
+        likelihood: str | nn.Module = "shared-gaussian",
         **settings: Any,
     ) -> None:
         """Build encoder, quantizer, decoder and likelihood."""
         super().__init__()
-        if quantizer not in QUANTIZERS:
-            raise ValueError(
-                f"unknown quantizer {quantizer!r}; choose one of {', '.join(QUANTIZERS)}"
-            )
         channels, height, wide = image_shape
         self.image_shape: ImageShape = (channels, height, wide)
+        self.quantizer = _quantizer(quantizer, settings)
+        self.likelihood, per_pixel = likelihood_part(likelihood)
+        output_shape, dim = (channels * per_pixel, height, wide), self.quantizer.dim
+        self.encoder: nn.Module
+        self.decoder: nn.Module
+        if network is not None:
+            self.encoder, self.decoder = network
+            size = check_network(self.encoder, "the encoder", self.image_shape, None)
+            if len(size) != 3 or size[0] != dim:
+                raise ValueError(
+                    f"the encoder gives {size} for an image; expected is a map (dim, h, w) with "
+                    f"dim = {dim}, the quantizer's"
+                )
+            check_network(self.decoder, "the decoder", size, output_shape)
+            self.map_shape = (size[1], size[2])
+            return
         self.map_shape = map_size(self.image_shape, halvings)
-        self.quantizer: Quantizer = QUANTIZERS[quantizer](**settings)
-        self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
-        blocks, hidden = residual
-        self.encoder = MapEncoder(
-            self.image_shape,
-            self.quantizer.dim,
-            halvings=halvings,
-            width=width,
-            residual=(blocks, hidden),
-        )
-        self.decoder = MapDecoder(
-            self.quantizer.dim,
-            (channels * per_pixel, height, wide),
-            halvings=halvings,
-            width=width,
-            residual=(blocks, hidden),
-        )
+        options: dict[str, Any] = {
+            "halvings": halvings,
+            "width": width,
+            "residual": tuple(residual),
+        }
+        self.encoder = MapEncoder(self.image_shape, dim, **options)
+        self.decoder = MapDecoder(dim, output_shape, **options)
 
     def encode(self, x: Tensor) -> Tensor:
         """Return encodings z_e, `(batch, h, w, dim)`, for images `(batch, C, H, W)`.
@@ -137,3 +141,17 @@ class VQVAE(Model):
                 "the quantizers 'gradient' and 'ema' have"
             )
         start(kmeans_codebook(self.encode(x), self.quantizer.codes, seed))
+
+
+def _quantizer(quantizer: str | Quantizer, settings: dict[str, Any]) -> Quantizer:
+    """Make the quantizer of that name, or take the one that is there."""
+    if isinstance(quantizer, Quantizer):
+        if settings:
+            raise ValueError(f"{', '.join(settings)}: the quantizer is there, and takes no more")
+        return quantizer
+    if quantizer not in QUANTIZERS:
+        raise ValueError(
+            f"unknown quantizer {quantizer!r}; choose one of {', '.join(QUANTIZERS)}, or give a "
+            "Quantizer"
+        )
+    return QUANTIZERS[quantizer](**settings)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vae_course.models.base import Model
 from vae_course.models.shapes import check_images, decode_batches
-from vae_course.networks import ImageShape, encoder_and_decoder
+from vae_course.networks import ImageShape, Network, encoder_and_decoder
 
 
 class Autoencoder(Model):
@@ -15,7 +15,8 @@ class Autoencoder(Model):
     Args:
         image_shape: `(channels, height, width)`.
         latent_dim: size of z.
-        network: `"mlp"` or `"conv"`.
+        network: `"mlp"` or `"conv"`; or `(encoder, decoder)`, modules of your own: from images to
+            `(batch, latent)`, and back.
         widths: hidden sizes (mlp) or channels (conv); an empty tuple with `"mlp"` makes both maps
             linear (affine).
 
@@ -30,7 +31,7 @@ class Autoencoder(Model):
         image_shape: Sequence[int],
         latent_dim: int,
         *,
-        network: str = "mlp",
+        network: Network = "mlp",
         widths: Sequence[int] = (512, 256),
     ) -> None:
         """Build encoder and decoder."""

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.likelihoods import likelihood as make_likelihood
 from vae_course.models.base import Model
+from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images, decode_batches
-from vae_course.networks import ImageShape, encoder_and_decoder
+from vae_course.networks import Activation, ImageShape, Network, encoder_and_decoder
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,12 @@ class VAE(Model):
     Args:
         image_shape: `(channels, height, width)`.
         latent_dim: size of z.
-        network: `"mlp"` or `"conv"`.
+        network: `"mlp"` or `"conv"`; or `(encoder, decoder)`, modules of your own: from images to
+            `(batch, 2 · latent)`, mean and log-variance, and from codes `(batch, latent)` to what
+            the likelihood takes.
         widths: hidden sizes (mlp) or channels (conv), from the image inwards.
-        likelihood: a name from `vae_course.likelihoods`.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
 
     Raises:
         ValueError: an unknown network, likelihood or activation, or images that do not fit.
@@ -53,27 +55,31 @@ class VAE(Model):
         image_shape: Sequence[int],
         latent_dim: int,
         *,
-        network: str = "mlp",
+        network: Network = "mlp",
         widths: Sequence[int] = (512, 256),
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
     ) -> None:
         """Build encoder, decoder and likelihood."""
         super().__init__()
         channels, height, width = image_shape
         self.image_shape: ImageShape = (channels, height, width)
         self.latent_dim = latent_dim
-        self.likelihood = make_likelihood(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood)
         self.encoder, self.decoder = encoder_and_decoder(
             network,
             self.image_shape,
             widths,
-            (2 * latent_dim, latent_dim),
-            int(self.likelihood.parameters_per_pixel),  # type: ignore[arg-type]
+            (self._encoder_outputs(network), latent_dim),
+            per_pixel,
             activation,
         )
         # Buffers, so that the prior lives where the model does.
         self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
+
+    def _encoder_outputs(self, network: Network) -> int:
+        """How many numbers q(z|x) is read from."""
+        return 2 * self.latent_dim
 
     def prior(self) -> DiagonalGaussian:
         """Return p(z) = N(0, I), event `(latent,)`."""
