@@ -48,6 +48,7 @@ from vae_course.models import VAE
 from vae_course.objectives import NegativeELBO
 from vae_course.schedules import Constant
 from vae_course.training import Objective, default_fabric, fit
+from vae_course.training.terms import terms_of
 
 SHAPE, LATENT, CODES, RATE, BETA = (1, 28, 28), 32, 256, 1e-3, 4.0
 TRAINERS = ["pythae's trainer", "fit, float32", "fit"]
@@ -203,7 +204,7 @@ def train(way: str, pair: Pair, x: Tensor, batch_size: int, seconds: float) -> t
         elif peer is not None:
             usual_loop(lambda b: peer({"data": b}, dataset_size=len(x)).loss, peer, *rest)
         elif "loop" in way:
-            usual_loop(lambda b: pair.objective(model, b, 0).loss.mean(), model, *rest)
+            usual_loop(lambda b: terms_of(pair.objective(model, b, 0))["loss"].mean(), model, *rest)
         else:
             float32 = Fabric(accelerator="cpu", devices=1, precision="32-true")
             fabric = float32 if "float32" in way else default_fabric()
@@ -228,7 +229,9 @@ def quality(pair: Pair, model: Any, x: Tensor) -> dict[str, float]:
     else:
         elbo = estimate_elbo(model, x, samples=8, generator=generator).elbo
         gap = log_marginal(model, x[:500], 200, generator=generator) - elbo[:500]
-        loss = [pair.objective(model, part, 0, generator).loss for part in x.split(1000)]
+        loss = [
+            terms_of(pair.objective(model, part, 0, generator))["loss"] for part in x.split(1000)
+        ]
         found = {"test_elbo": elbo, "log_likelihood": elbo.mean() + gap.mean()}
         found |= {"objective": torch.cat(loss)}
     return {

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives import ELBOTerms, LatentVariableModel, elbo, gaussian_kl
+from vae_course.distributions import DiagonalGaussian, kl
+from vae_course.objectives import ELBOTerms, LatentVariableModel, check_fits, elbo
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,7 @@ class ScoreFunctionELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate on a batch; `loss` has the value of −ELBO, averaged over the samples."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
         z = q.sample((self.k,), generator)
         log_px = model.decode(z).log_prob(x)  # (k, batch)
@@ -137,6 +138,6 @@ class ScoreFunctionELBO:
         # Its gradient is the estimate; its value means nothing and is taken out again.
         surrogate = ((values - baseline) * q.log_prob(z)).mean(0)
         reconstruction = -log_px.mean(0)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
-        loss = -elbo(-reconstruction, kl) - (surrogate - surrogate.detach())
-        return ELBOTerms(loss, reconstruction, kl)
+        divergence = kl(q, model.prior())
+        loss = -elbo(-reconstruction, divergence) - (surrogate - surrogate.detach())
+        return ELBOTerms(loss, reconstruction, divergence)

@@ -20,6 +20,7 @@ from vae_course.objectives import (
     squared_error,
 )
 from vae_course.schedules import Constant, LinearWarmup
+from vae_course.training.terms import terms_of
 
 REASONABLE = st.floats(-8, 8)
 
@@ -137,8 +138,8 @@ def test_the_loss_of_an_image_does_not_depend_on_the_batch_it_is_in(objective: o
     if is_vae:
         silence(model)
     x = torch.randint(0, 2, (3, *shape)).float()
-    once = objective(model, x, 0, None).loss
-    twice = objective(model, torch.cat([x, x]), 0, None).loss
+    once = terms_of(objective(model, x, 0, None))["loss"]
+    twice = terms_of(objective(model, torch.cat([x, x]), 0, None))["loss"]
     assert once.shape == (3,)
     assert_close(twice, torch.cat([once, once]))
     assert_close(twice.mean(), once.mean())
@@ -154,8 +155,8 @@ def silence(model: VAE) -> None:
 
 def test_squared_error_is_a_sum_over_pixels() -> None:
     x = torch.zeros(2, 3, 4, 4)
-    terms = squared_error(lambda images: images + 0.5, x, 0)
-    assert torch.equal(terms.loss, torch.full((2,), 0.25 * 48))
+    error = squared_error(lambda images: images + 0.5, x, 0)
+    assert torch.equal(error, torch.full((2,), 0.25 * 48))
 
 
 def test_free_bits_floor_the_mean_kl_of_each_group_and_stop_its_gradient() -> None:

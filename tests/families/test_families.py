@@ -269,7 +269,7 @@ def test_simple_loss_is_the_error_in_the_noise(generator):
             assert int(t.min()) >= 1 and int(t.max()) <= 60
             return torch.zeros_like(x)
 
-    loss = simple_loss(Diffusion(Silent(), 60), torch.ones(20_000, 2), 0, generator).loss
+    loss = simple_loss(Diffusion(Silent(), 60), torch.ones(20_000, 2), 0, generator)
     assert loss.shape == (20_000,)
     assert float(loss.mean()) == pytest.approx(2, abs=0.05)
 

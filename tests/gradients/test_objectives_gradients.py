@@ -168,7 +168,7 @@ def test_sticking_the_landing_is_dreg_with_one_sample_and_silent_at_the_posterio
     mean, log_var = (p.clone().add(0.3).requires_grad_() for p in (q.mean, q.log_var))
     q = DiagonalGaussian(mean.detach(), log_var.detach())
     line.encode = lambda x: DiagonalGaussian(mean, log_var)  # type: ignore[method-assign]
-    DReG(1)(line, x, 0, torch.Generator().manual_seed(5)).loss.sum().backward()
+    DReG(1)(line, x, 0, torch.Generator().manual_seed(5)).sum().backward()
     z = q.sample((1,), torch.Generator().manual_seed(5))
     path = pathwise(slope_at(z, log_w), z, q)
     assert_close(path.mean[0], -mean.grad)

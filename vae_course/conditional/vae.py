@@ -158,8 +158,7 @@ class Given:
     """A conditional model under one condition: `prior()`, `encode(x)` and `decode(z)`.
 
     With it everything that is written for a VAE works for p(x|y): `log_weights`, `log_marginal`,
-    `sample_images`, `MonteCarloELBO`. What takes the KL to N(0, I) for granted, as `estimate_elbo`
-    and `NegativeELBO` do, is right only for a model with `prior="standard"`.
+    `sample_images`, `NegativeELBO`, `estimate_elbo`.
 
     Args:
         model: the conditional VAE.

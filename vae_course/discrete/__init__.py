@@ -21,7 +21,7 @@ from vae_course.discrete.nearest import (
     perplexity,
     quantize,
 )
-from vae_course.discrete.objectives import CodeLengthTerms, VQTerms, code_length, vq_loss
+from vae_course.discrete.objectives import VQTerms, code_length, vq_loss
 from vae_course.discrete.transformer import CausalTransformer
 from vae_course.discrete.vq_vae import VQVAE, VQOutput
 
@@ -29,7 +29,6 @@ __all__ = [
     "QUANTIZERS",
     "VQVAE",
     "CausalTransformer",
-    "CodeLengthTerms",
     "CodePrior",
     "CodebookEMA",
     "EMACodebook",

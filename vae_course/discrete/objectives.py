@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_course.discrete.nearest import code_counts, perplexity
+from vae_course.objectives import Density, check_fits
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,16 @@ class VQTerms:
     codes_used: Tensor
 
 
+class QuantizedModel(Protocol):
+    """A model with a quantizer between encoder and decoder."""
+
+    quantizer: Any
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Any:
+        """Encode, quantize, decode."""
+        ...
+
+
 def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None = None) -> VQTerms:
     """−log p(x|z_q) + ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖², summed over an image.
 
@@ -41,6 +52,7 @@ def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None 
 
     Source: van den Oord et al. (2017), equation 3.
     """
+    check_fits(vq_loss, model, QuantizedModel)
     output = model(x, generator)
     reconstruction = -output.p.log_prob(x)
     own, indices = output.quantization.loss, output.quantization.indices
@@ -50,27 +62,9 @@ def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None 
     return VQTerms(reconstruction + own, reconstruction, own, in_use, used)
 
 
-class Density(Protocol):
-    """Anything with a log-probability."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x), `(batch,)`."""
-        ...
-
-
-@dataclass(frozen=True)
-class CodeLengthTerms:
-    """One term, `(batch,)` in nats.
-
-    Attributes:
-        loss: −log p(x), the length of the code for x under p.
-    """
-
-    loss: Tensor
-
-
 def code_length(
     model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> CodeLengthTerms:
-    """−log p(x): maximum likelihood, for a model that knows its log-probability."""
-    return CodeLengthTerms(-model.log_prob(x))
+) -> Tensor:
+    """−log p(x), `(batch,)` in nats: the length of the code for x under p; maximum likelihood."""
+    check_fits(code_length, model, Density)
+    return -model.log_prob(x)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives import LatentVariableModel, elbo, gaussian_kl
+from vae_course.distributions import DiagonalGaussian, kl
+from vae_course.objectives import LatentVariableModel, elbo
 
 
 def refine_posterior(
@@ -43,7 +43,7 @@ def refine_posterior(
     for _ in range(steps):
         q = DiagonalGaussian(mean, log_var)
         log_px = model.decode(q.rsample((samples,), generator)).log_prob(x).mean(0)
-        loss = -elbo(log_px, gaussian_kl(mean, log_var).sum(-1)).sum()
+        loss = -elbo(log_px, kl(q, model.prior())).sum()
         mean.grad, log_var.grad = torch.autograd.grad(loss, [mean, log_var])
         optimizer.step()
         decay.step()

@@ -1,13 +1,14 @@
 """Denoising diffusion in discrete time: a Markov chain to noise, and a learned chain back."""
 
 import math
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from vae_course.models import Model
 from vae_course.networks import MLPEncoder
+from vae_course.objectives import check_fits
 
 
 class NoiseNetwork(Model):
@@ -118,25 +119,27 @@ class Diffusion(Model):
         return bound - x.shape[-1] * spread
 
 
-@dataclass(frozen=True)
-class NoiseTerms:
-    """The one term of a diffusion model's training.
+class NoisyModel(Protocol):
+    """A chain to noise, and a network that guesses which noise it was."""
 
-    Attributes:
-        loss: ‖ε − ε_θ(x_t, t)‖², shape `(batch,)`.
-    """
+    steps: int
+    noise_model: nn.Module
 
-    loss: Tensor
+    def noisy(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Return x_t."""
+        ...
 
 
 def simple_loss(
-    model: Diffusion, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> NoiseTerms:
-    """‖ε − ε_θ(x_t, t)‖² at one random time and one random noise for each point.
+    model: NoisyModel, x: Tensor, step: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """‖ε − ε_θ(x_t, t)‖² at one random time and one random noise for each point: `(batch,)`.
 
     Source: Ho et al. (2020), equation 14.
     """
+    check_fits(simple_loss, model, NoisyModel)
     t = torch.randint(1, model.steps + 1, (len(x),), generator=generator, device=x.device)
     noise = torch.randn(x.shape, generator=generator, device=x.device)
     guess = model.noise_model(model.noisy(x, t, noise), t)
-    return NoiseTerms((noise - guess).square().sum(-1))
+    squared: Tensor = (noise - guess).square().sum(-1)
+    return squared

@@ -1,6 +1,7 @@
 """A generative adversarial network whose two players are trained in one backward pass."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from vae_course.models import Model
 from vae_course.networks import MLPEncoder, frozen
+from vae_course.objectives import check_fits
 
 
 class _Waves(nn.Module):
@@ -63,6 +65,14 @@ class AdversarialTerms:
     penalty: Tensor
 
 
+class TwoPlayers(Protocol):
+    """What a `GAN` has."""
+
+    latent_dim: int
+    generator: nn.Module
+    discriminator: nn.Module
+
+
 @dataclass(frozen=True)
 class AdversarialLoss:
     """The non-saturating game with the R1 penalty, as one loss that one optimizer can lower.
@@ -85,6 +95,7 @@ class AdversarialLoss:
         self, model: GAN, x: Tensor, step: int, generator: torch.Generator | None = None
     ) -> AdversarialTerms:
         """Evaluate both players on a batch."""
+        check_fits(self, model, TwoPlayers)
         z = torch.randn(len(x), model.latent_dim, generator=generator, device=x.device)
         fake = model(z) if step % self.k == 0 else model(z).detach()
         fooled = F.softplus(-frozen(model.discriminator, fake).float().squeeze(-1))

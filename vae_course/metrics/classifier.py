@@ -51,11 +51,6 @@ class Classifier(Model):
         return torch.cat([self(part).softmax(-1) for part in x.split(batch)])
 
 
-@dataclass(frozen=True)
-class _CrossEntropyTerms:
-    loss: Tensor
-
-
 @dataclass(frozen=True, eq=False)
 class _CrossEntropy:
     """−log p(label|x): the objective sees indices, and looks images and labels up itself."""
@@ -65,11 +60,9 @@ class _CrossEntropy:
 
     def __call__(
         self, model: nn.Module, x: Tensor, step: int, generator: torch.Generator | None = None
-    ) -> _CrossEntropyTerms:
+    ) -> Tensor:
         logits = model(self.images[x])
-        return _CrossEntropyTerms(
-            F.cross_entropy(logits, self.labels[x], reduction="none", label_smoothing=0.05)
-        )
+        return F.cross_entropy(logits, self.labels[x], reduction="none", label_smoothing=0.05)
 
     def __repr__(self) -> str:
         return "cross-entropy"

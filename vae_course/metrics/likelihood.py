@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_course.distributions import kl
 from vae_course.objectives import (
     JointModel,
     LatentVariableModel,
-    kl_to_standard_normal,
+    check_fits,
     log_weights,
 )
 
@@ -22,7 +23,7 @@ class ELBOEstimate:
     Attributes:
         elbo: log p(x|z) averaged over samples of q, minus the KL.
         reconstruction: −log p(x|z), averaged over samples of q.
-        kl: KL(q(z|x) ‖ N(0, I)), in closed form.
+        kl: KL(q(z|x) ‖ p(z)), in closed form.
     """
 
     elbo: Tensor
@@ -39,7 +40,7 @@ def estimate_elbo(
     chunk: int = 4096,
     generator: torch.Generator | None = None,
 ) -> ELBOEstimate:
-    """ELBO(x) = E_q[log p(x|z)] − KL(q(z|x) ‖ N(0, I)) for each image.
+    """ELBO(x) = E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)) for each image, p(z) the model's own prior.
 
     Args:
         model: anything with `encode`, `decode` and `prior`.
@@ -53,12 +54,14 @@ def estimate_elbo(
 
     Raises:
         ValueError: samples < 1.
+        TypeError: the KL to the model's prior has no closed form.
 
     Source: Kingma & Welling (2014), equation 10.
     """
     if samples < 1:
         raise ValueError(f"samples = {samples}: an estimate of the ELBO needs at least one sample")
-    reconstruction, kl = [], []
+    check_fits(estimate_elbo, model, LatentVariableModel)
+    reconstruction, divergence = [], []
     for batch in x.split(max(1, chunk // samples)):
         q = model.encode(batch)
         total = torch.zeros(len(batch), device=x.device)
@@ -66,8 +69,8 @@ def estimate_elbo(
             z = q.rsample((part,), generator)
             total = total + model.decode(z).log_prob(batch).sum(0)
         reconstruction.append(-total / samples)
-        kl.append(kl_to_standard_normal(q))
-    first, second = torch.cat(reconstruction), torch.cat(kl)
+        divergence.append(kl(q, model.prior()))
+    first, second = torch.cat(reconstruction), torch.cat(divergence)
     return ELBOEstimate(-first - second, first, second)
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import DiagonalGaussian, StandardNormal
 from vae_course.models.base import Model
 
 
@@ -51,10 +51,9 @@ class LinearGaussian(Model):
         identity = torch.eye(self.latent_dim, dtype=self.weight.dtype, device=self.weight.device)
         return identity + self.weight.T @ self.weight / self.sigma**2
 
-    def prior(self) -> DiagonalGaussian:
+    def prior(self) -> StandardNormal:
         """Return p(z) = N(0, I)."""
-        zeros = self.weight.new_zeros(self.latent_dim)
-        return DiagonalGaussian(zeros, zeros)
+        return StandardNormal(self.latent_dim, dtype=self.weight.dtype, device=self.weight.device)
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z) = N(W z + b, σ² I) for codes `(..., latent)`."""
@@ -104,7 +103,8 @@ class LinearGaussian(Model):
         """
         precision = self.precision
         gap = 0.5 * (torch.log(torch.diagonal(precision)).sum() - torch.logdet(precision))
-        return self.marginal().log_prob(x) - gap  # type: ignore[no-any-return]
+        log_px: Tensor = self.marginal().log_prob(x)
+        return log_px - gap
 
 
 def random_linear_gaussian(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import DiagonalGaussian, StandardNormal
 from vae_course.models.base import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images, decode_batches
@@ -81,9 +81,11 @@ class VAE(Model):
         """How many numbers q(z|x) is read from."""
         return 2 * self.latent_dim
 
-    def prior(self) -> DiagonalGaussian:
+    def prior(self) -> StandardNormal:
         """Return p(z) = N(0, I), event `(latent,)`."""
-        return DiagonalGaussian(self.prior_mean, torch.zeros_like(self.prior_mean))
+        return StandardNormal(
+            self.latent_dim, dtype=self.prior_mean.dtype, device=self.prior_mean.device
+        )
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for images `(batch, channels, height, width)`.

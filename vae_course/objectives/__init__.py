@@ -6,27 +6,33 @@ from vae_course.objectives.bound import (
     NegativeELBO,
     elbo,
     free_bits,
-    kl_to_standard_normal,
 )
-from vae_course.objectives.importance import BoundTerms, DReG, NegativeIWAE, iwae_bound, log_weights
-from vae_course.objectives.protocol import JointModel, LatentVariableModel
-from vae_course.objectives.reconstruction import ReconstructionTerms, squared_error
+from vae_course.objectives.importance import DReG, NegativeIWAE, detached, iwae_bound, log_weights
+from vae_course.objectives.protocol import (
+    Density,
+    JointModel,
+    LatentVariableModel,
+    check_diagonal,
+    check_fits,
+)
+from vae_course.objectives.reconstruction import squared_error
 
 __all__ = [
-    "BoundTerms",
     "DReG",
+    "Density",
     "ELBOTerms",
     "JointModel",
     "LatentVariableModel",
     "NegativeELBO",
     "NegativeIWAE",
-    "ReconstructionTerms",
+    "check_diagonal",
+    "check_fits",
+    "detached",
     "elbo",
     "free_bits",
     "full_gaussian_kl",
     "gaussian_kl",
     "iwae_bound",
-    "kl_to_standard_normal",
     "log_weights",
     "squared_error",
 ]

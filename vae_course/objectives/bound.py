@@ -5,19 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian, FullGaussian
-from vae_course.distributions.divergences import full_gaussian_kl, gaussian_kl
-from vae_course.objectives.protocol import LatentVariableModel
-from vae_course.schedules import Constant, Schedule
-
-_ONE = Constant(1.0)
-
-
-def kl_to_standard_normal(q: DiagonalGaussian | FullGaussian) -> Tensor:
-    """KL(q ‖ N(0, I)) in closed form, by q's kind: shape `(batch,)`, nats per image."""
-    if isinstance(q, FullGaussian):
-        return full_gaussian_kl(q.mean, q.scale_tril)
-    return gaussian_kl(q.mean, q.log_var).sum(-1)
+from vae_course.distributions import kl
+from vae_course.objectives.protocol import LatentVariableModel, check_fits
+from vae_course.schedules import Schedule, as_schedule
 
 
 def elbo(log_px: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
@@ -68,15 +58,15 @@ class ELBOTerms:
 
 @dataclass(frozen=True)
 class NegativeELBO:
-    """−ELBO as a training objective, with β as a function of the step.
+    """−ELBO as a training objective, with the KL to the model's own prior in closed form.
 
     Attributes:
-        beta: a schedule; the constant 1 makes it the VAE.
+        beta: the weight of the KL, a number or a schedule; 1 makes it the VAE.
 
     Source: Kingma & Welling (2014), equation 10.
     """
 
-    beta: Schedule = _ONE
+    beta: float | Schedule = 1.0
 
     def __call__(
         self,
@@ -86,8 +76,10 @@ class NegativeELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
-        kl = kl_to_standard_normal(q)
-        return ELBOTerms(-elbo(log_px, kl, self.beta(step)), -log_px, kl)
+        divergence = kl(q, model.prior())
+        beta = as_schedule(self.beta)(step)
+        return ELBOTerms(-elbo(log_px, divergence, beta), -log_px, divergence)

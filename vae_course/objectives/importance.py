@@ -1,13 +1,15 @@
 """Importance weighting: tighter bounds from several samples of q(z|x)."""
 
+import copy
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives.protocol import JointModel, LatentVariableModel
+from vae_course.objectives.protocol import JointModel, LatentVariableModel, check_fits
 
 
 def log_weights(
@@ -43,9 +45,9 @@ def log_weights(
 
 def _log_ratio(model: LatentVariableModel, x: Tensor, z: Tensor, log_qz: Tensor) -> Tensor:
     """Log p(x|z) + log p(z) − log q(z|x), shape `(k, batch)`."""
-    log_px = model.decode(z).log_prob(x)
-    log_pz = model.prior().log_prob(z)
-    return log_px + log_pz - log_qz  # type: ignore[no-any-return]
+    log_px: Tensor = model.decode(z).log_prob(x)
+    log_pz: Tensor = model.prior().log_prob(z)
+    return log_px + log_pz - log_qz
 
 
 def iwae_bound(log_w: Tensor) -> Tensor:
@@ -58,20 +60,24 @@ def iwae_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
 
 
+def detached(q: Distribution) -> Distribution:
+    """Return the same distribution, with no gradient to any of its parameters."""
+    stopped = copy.copy(q)
+    for name, value in vars(q).items():
+        if isinstance(value, Tensor):
+            setattr(stopped, name, value.detach())
+        elif isinstance(value, Distribution):
+            setattr(stopped, name, detached(value))
+    return stopped
+
+
+def _weighed_by(model: object) -> type:
+    return JointModel if isinstance(model, JointModel) else LatentVariableModel
+
+
 def _require_samples(k: int) -> None:
     if k < 1:
         raise ValueError(f"k = {k}: an importance-weighted bound needs at least one sample")
-
-
-@dataclass(frozen=True)
-class BoundTerms:
-    """The one term of an importance-weighted objective.
-
-    Attributes:
-        loss: −L_k, shape `(batch,)`, nats per image.
-    """
-
-    loss: Tensor
 
 
 @dataclass(frozen=True)
@@ -92,9 +98,10 @@ class NegativeIWAE:
         x: Tensor,
         step: int,
         generator: torch.Generator | None = None,
-    ) -> BoundTerms:
-        """Evaluate −L_k on a batch."""
-        return BoundTerms(-iwae_bound(log_weights(model, x, self.k, generator)))
+    ) -> Tensor:
+        """Return −L_k of a batch, `(batch,)`, nats per image."""
+        check_fits(self, model, _weighed_by(model))
+        return -iwae_bound(log_weights(model, x, self.k, generator))
 
 
 @dataclass(frozen=True)
@@ -118,17 +125,17 @@ class DReG:
         x: Tensor,
         step: int,
         generator: torch.Generator | None = None,
-    ) -> BoundTerms:
-        """Evaluate on a batch; `loss` has the value of −L_k and DReG's gradient."""
+    ) -> Tensor:
+        """Return numbers `(batch,)` with the value of −L_k and DReG's gradient."""
+        check_fits(self, model, LatentVariableModel)
         _require_samples(self.k)
         q = model.encode(x)
         z = q.rsample((self.k,), generator)
         # q's parameters are stopped inside log q(z|x): the encoder is reached through z alone.
-        stopped = type(q)(q.mean.detach(), q.log_var.detach())
-        log_w = _log_ratio(model, x, z, stopped.log_prob(z)).T
+        log_w = _log_ratio(model, x, z, detached(q).log_prob(z)).T
         weights = torch.softmax(log_w.detach(), dim=-1)
         if z.requires_grad:
             z.register_hook(lambda gradient: weights.T.unsqueeze(-1) * gradient)
         bound = iwae_bound(log_w.detach())
         surrogate = (weights * log_w).sum(-1)
-        return BoundTerms(-(bound + surrogate - surrogate.detach()))
+        return -(bound + surrogate - surrogate.detach())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian, log_standard_normal
 from vae_course.priors.mixtures import log_gaussians
@@ -46,19 +47,25 @@ class Surgery:
 
 @torch.no_grad()
 def elbo_surgery(
-    posteriors: DiagonalGaussian, codes: int, generator: torch.Generator | None = None
+    posteriors: DiagonalGaussian,
+    codes: int,
+    generator: torch.Generator | None = None,
+    *,
+    prior: Distribution | None = None,
 ) -> Surgery:
-    """(1/N) Σ KL(q(z|x_n) ‖ N(0, I)) = I(n; z) + KL(q(z) ‖ N(0, I)), with q(z) of these N images.
+    """(1/N) Σ KL(q(z|x_n) ‖ p(z)) = I(n; z) + KL(q(z) ‖ p(z)), with q(z) of these N images.
 
     Args:
         posteriors: q(z|x_n), batch shape `(N,)`.
         codes: for how many of the images, the first ones, a code is drawn; q(z) is of all N.
         generator: source of the codes.
+        prior: p(z), a model's `prior()`; N(0, I) when left out.
 
     Source: Hoffman & Johnson (2016).
     """
     q = DiagonalGaussian(posteriors.mean[:codes], posteriors.log_var[:codes])
     z = q.sample(generator=generator)  # (codes, latent)
     log_qzx = q.log_prob(z)
-    log_qz, log_pz = log_aggregate(z, posteriors), log_standard_normal(z)
+    log_qz = log_aggregate(z, posteriors)
+    log_pz = log_standard_normal(z) if prior is None else prior.log_prob(z)
     return Surgery(log_qzx - log_pz, log_qzx - log_qz, log_qz - log_pz)
