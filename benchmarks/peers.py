@@ -40,12 +40,12 @@ from typer import Option, run
 from vae_course.chapters.machine import hardware, versions
 from vae_course.data import binarize, load, to_unit
 from vae_course.discrete import VQVAE, code_counts, perplexity, vq_loss
-from vae_course.disentangling import BetaTC
+from vae_course.disentangling import BetaTCLoss
 from vae_course.files import write_whole
 from vae_course.likelihoods import GaussianLikelihood
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO
+from vae_course.objectives import ELBOLoss
 from vae_course.schedules import Constant
 from vae_course.training import Objective, default_fabric, fit
 from vae_course.training.terms import terms_of
@@ -110,7 +110,7 @@ def vae() -> VAE:
 
 def vq_vae(quantizer: str, gray: Tensor) -> VQVAE:
     """Make one whose Gaussian of variance ½ costs the squared error, as pythae's does."""
-    size = {"width": 32, "residual": (2, 16), "codes": CODES, "dim": 16}
+    size = {"width": 32, "residual": (2, 16), "codebook_size": CODES, "dim": 16}
     model = VQVAE(SHAPE, quantizer=quantizer, likelihood="gaussian", **size)
     model.likelihood = GaussianLikelihood(0.5**0.5)
     if quantizer == "ema":
@@ -123,9 +123,9 @@ def pairs(n_data: int, gray: Tensor) -> dict[str, Pair]:
     gaussian = {"latent_dim": LATENT, "reconstruction_loss": "bce"}
     codes = {"latent_dim": LATENT, "num_embeddings": CODES}
     gradient, ema = (partial(vq_vae, name, gray) for name in ("gradient", "ema"))
-    tc = BetaTC(Constant(BETA), n_data)
+    tc = BetaTCLoss(Constant(BETA), n_data)
     return {
-        "VAE": Pair(vae, NegativeELBO(), "VAE", gaussian),
+        "VAE": Pair(vae, ELBOLoss(), "VAE", gaussian),
         "β-TC-VAE": Pair(vae, tc, "BetaTCVAE", gaussian | {"beta": BETA}),
         "VQ-VAE": Pair(gradient, vq_loss, "VQVAE", codes),
         "VQ-VAE, EMA": Pair(ema, vq_loss, "VQVAE", codes | {"use_ema": True}),

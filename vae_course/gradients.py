@@ -106,11 +106,11 @@ def pathwise(slope: Tensor, z: Tensor, q: DiagonalGaussian) -> GaussianGradient:
 
 
 @dataclass(frozen=True)
-class ScoreFunctionELBO:
+class ScoreFunctionLoss:
     """−ELBO as a training objective, with the score-function gradient for the encoder.
 
     No gradient passes through z. The decoder's gradient and that of the KL are as in
-    `NegativeELBO`.
+    `ELBOLoss`.
 
     Attributes:
         k: samples an image; with two or more, each has the others' mean as its baseline, a single

@@ -12,17 +12,17 @@ from torch.distributions import MultivariateNormal
 from torch.testing import assert_close
 
 from vae_course.conditional import (
-    ConditionalELBO,
+    ConditionalELBOLoss,
     ConditionalVAE,
     ImagePredictor,
     LabelPredictor,
-    SemiSupervisedELBO,
+    SemiSupervisedLoss,
     SemiSupervisedVAE,
     prediction_loss,
 )
 from vae_course.data import Labeled
-from vae_course.discrete import VQVAE, CodePrior, code_length, vq_loss
-from vae_course.disentangling import DIPELBO, BetaTC, CapacityELBO, FactorELBO, FactorVAE
+from vae_course.discrete import VQVAE, CodePrior, code_length_loss, vq_loss
+from vae_course.disentangling import BetaTCLoss, CapacityLoss, DIPLoss, FactorLoss, FactorVAE
 from vae_course.distributions import DiagonalGaussian
 from vae_course.evidence import prior_log_weights, refine_posterior
 from vae_course.families import (
@@ -34,21 +34,21 @@ from vae_course.families import (
     negative_log_likelihood,
     simple_loss,
 )
-from vae_course.gradients import ScoreFunctionELBO
+from vae_course.gradients import ScoreFunctionLoss
 from vae_course.heads import FullCovarianceVAE, VarianceHeadVAE
-from vae_course.hierarchical import HierarchicalELBO, HierarchicalVAE
+from vae_course.hierarchical import HierarchicalLoss, HierarchicalVAE
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE, Autoencoder, LinearGaussian, random_linear_gaussian
 from vae_course.objectives import (
-    DReG,
-    NegativeELBO,
-    NegativeIWAE,
+    DReGLoss,
+    ELBOLoss,
+    IWAELoss,
     detached,
     log_weights,
-    squared_error,
+    squared_error_loss,
 )
-from vae_course.priors import MonteCarloELBO, VampPriorVAE, elbo_surgery, with_prior
-from vae_course.scale import OptimalSigmaELBO
+from vae_course.priors import SampledELBOLoss, VampPriorVAE, elbo_surgery, with_prior
+from vae_course.scale import OptimalSigmaLoss
 from vae_course.schedules import LinearWarmup
 from vae_course.training.terms import terms_of
 
@@ -90,7 +90,7 @@ MODELS = {
         lambda: ImagePredictor(SHAPE, condition=SHAPE, **SMALL),
         Labeled(IMAGES, IMAGES),
     ),
-    "VQVAE": (lambda: VQVAE(SHAPE, width=4, residual=(1, 2), codes=5, dim=3), IMAGES),
+    "VQVAE": (lambda: VQVAE(SHAPE, width=4, residual=(1, 2), codebook_size=5, dim=3), IMAGES),
     "CodePrior": (
         lambda: CodePrior(3, (2, 2), width=8, heads=2, layers=1),
         LABELS[:, None, None].expand(BATCH, 2, 2),
@@ -103,26 +103,26 @@ MODELS = {
 LATENT = {"VAE", "LinearGaussian", "VarianceHeadVAE", "FactorVAE", "WithPrior", "Given"}
 # A loss, and the models it is for.
 LOSSES = {
-    "NegativeELBO": (NegativeELBO(), LATENT | {"FullCovarianceVAE"}),
-    "NegativeIWAE": (
-        NegativeIWAE(3),
+    "ELBOLoss": (ELBOLoss(), LATENT | {"FullCovarianceVAE"}),
+    "IWAELoss": (
+        IWAELoss(3),
         LATENT | {"FullCovarianceVAE", "VampPriorVAE", "HierarchicalVAE"},
     ),
-    "DReG": (DReG(3), LATENT | {"FullCovarianceVAE", "VampPriorVAE"}),
-    "MonteCarloELBO": (MonteCarloELBO(), LATENT | {"FullCovarianceVAE", "VampPriorVAE"}),
-    "ScoreFunctionELBO": (ScoreFunctionELBO(2), LATENT | {"FullCovarianceVAE"}),
-    "OptimalSigmaELBO": (OptimalSigmaELBO(), LATENT | {"FullCovarianceVAE"}),
-    "CapacityELBO": (CapacityELBO(3.0), LATENT | {"FullCovarianceVAE"}),
-    "BetaTC": (BetaTC(4, 60), LATENT | {"VampPriorVAE"}),
-    "DIPELBO": (DIPELBO(2.0, 3.0), LATENT),
-    "FactorELBO": (FactorELBO(2.0), {"FactorVAE"}),
-    "HierarchicalELBO": (HierarchicalELBO(), {"HierarchicalVAE"}),
-    "ConditionalELBO": (ConditionalELBO(), {"ConditionalVAE", "SemiSupervisedVAE"}),
-    "SemiSupervisedELBO": (SemiSupervisedELBO(2.0), {"SemiSupervisedVAE"}),
+    "DReGLoss": (DReGLoss(3), LATENT | {"FullCovarianceVAE", "VampPriorVAE"}),
+    "SampledELBOLoss": (SampledELBOLoss(), LATENT | {"FullCovarianceVAE", "VampPriorVAE"}),
+    "ScoreFunctionLoss": (ScoreFunctionLoss(2), LATENT | {"FullCovarianceVAE"}),
+    "OptimalSigmaLoss": (OptimalSigmaLoss(), LATENT | {"FullCovarianceVAE"}),
+    "CapacityLoss": (CapacityLoss(3.0), LATENT | {"FullCovarianceVAE"}),
+    "BetaTCLoss": (BetaTCLoss(4, 60), LATENT | {"VampPriorVAE"}),
+    "DIPLoss": (DIPLoss(2.0, 3.0), LATENT),
+    "FactorLoss": (FactorLoss(2.0), {"FactorVAE"}),
+    "HierarchicalLoss": (HierarchicalLoss(), {"HierarchicalVAE"}),
+    "ConditionalELBOLoss": (ConditionalELBOLoss(), {"ConditionalVAE", "SemiSupervisedVAE"}),
+    "SemiSupervisedLoss": (SemiSupervisedLoss(2.0), {"SemiSupervisedVAE"}),
     "prediction_loss": (prediction_loss, {"LabelPredictor", "ImagePredictor"}),
-    "squared_error": (squared_error, {"Autoencoder", "GAN"}),
+    "squared_error_loss": (squared_error_loss, {"Autoencoder", "GAN"}),
     "vq_loss": (vq_loss, {"VQVAE"}),
-    "code_length": (code_length, {"CodePrior", "CouplingFlow"}),
+    "code_length_loss": (code_length_loss, {"CodePrior", "CouplingFlow"}),
     "negative_log_likelihood": (negative_log_likelihood, {"CodePrior", "CouplingFlow"}),
     "simple_loss": (simple_loss, {"Diffusion"}),
     "AdversarialLoss": (AdversarialLoss(), {"GAN"}),
@@ -152,23 +152,25 @@ def test_a_loss_and_a_model_fit_or_are_refused_by_name(loss_name: str, name: str
 
 def test_what_a_refused_model_lacks_is_said() -> None:
     with pytest.raises(TypeError, match=r"with prior\(\), encode\(x\), decode\(z\); a Autoencoder"):
-        NegativeELBO()(MODELS["Autoencoder"][0](), IMAGES, 0)
+        ELBOLoss()(MODELS["Autoencoder"][0](), IMAGES, 0)
     with pytest.raises(TypeError, match=r"a ConditionalVAE has no such prior, encode, decode"):
-        NegativeELBO()(MODELS["ConditionalVAE"][0](), LABELED, 0)
-    with pytest.raises(TypeError, match=r"ConditionalELBO needs Labeled.*, not a Tensor"):
-        ConditionalELBO()(MODELS["ConditionalVAE"][0](), IMAGES, 0)
-    with pytest.raises(TypeError, match=r"BetaTC needs a diagonal .* is a FullGaussian"):
-        BetaTC(4, 60)(MODELS["FullCovarianceVAE"][0](), IMAGES, 0)
+        ELBOLoss()(MODELS["ConditionalVAE"][0](), LABELED, 0)
+    with pytest.raises(TypeError, match=r"ConditionalELBOLoss needs Labeled.*, not a Tensor"):
+        ConditionalELBOLoss()(MODELS["ConditionalVAE"][0](), IMAGES, 0)
+    with pytest.raises(TypeError, match=r"BetaTCLoss needs a diagonal .* is a FullGaussian"):
+        BetaTCLoss(4, 60)(MODELS["FullCovarianceVAE"][0](), IMAGES, 0)
 
 
 @pytest.mark.parametrize(
     "make",
-    [NegativeELBO, MonteCarloELBO, CapacityELBO, HierarchicalELBO, ConditionalELBO],
+    [ELBOLoss, SampledELBOLoss, CapacityLoss, HierarchicalLoss, ConditionalELBOLoss],
     ids=lambda make: make.__name__,
 )
 def test_a_weight_is_a_number_or_a_schedule(make: type) -> None:
     torch.manual_seed(0)
-    name = {HierarchicalELBO: "HierarchicalVAE", ConditionalELBO: "ConditionalVAE"}.get(make, "VAE")
+    name = {HierarchicalLoss: "HierarchicalVAE", ConditionalELBOLoss: "ConditionalVAE"}.get(
+        make, "VAE"
+    )
     build, x = MODELS[name]
     model = build()
     losses = [
@@ -186,7 +188,7 @@ def test_dreg_of_a_full_covariance_has_the_gradient_of_iwae_on_average() -> None
     x = IMAGES[:1].expand(20_000, *SHAPE)
     bias = model.encoder.layers[-1].bias
     gradients = []
-    for loss in (DReG(4), NegativeIWAE(4)):
+    for loss in (DReGLoss(4), IWAELoss(4)):
         parts = loss(model, x, 0, torch.Generator().manual_seed(1)).view(20, -1).mean(1)
         rows = [torch.autograd.grad(part, bias, retain_graph=True)[0] for part in parts]
         gradients.append(torch.stack(rows))
@@ -247,9 +249,9 @@ def test_bounds_lie_below_log_px_whatever_the_prior(shifted: Shifted, seen: Tens
     inner = torch.distributions.kl_divergence(q.base_dist, shifted.prior().base_dist).sum(-1)
     wanted = float((shifted.expected_log_px(seen, q) - inner)[0])
     bounds = {
-        "NegativeELBO": -NegativeELBO()(shifted, seen, 0, generator).loss,
-        "MonteCarloELBO": -MonteCarloELBO()(shifted, seen, 0, generator).loss,
-        "ScoreFunctionELBO": -ScoreFunctionELBO(2)(shifted, seen, 0, generator).loss,
+        "ELBOLoss": -ELBOLoss()(shifted, seen, 0, generator).loss,
+        "SampledELBOLoss": -SampledELBOLoss()(shifted, seen, 0, generator).loss,
+        "ScoreFunctionLoss": -ScoreFunctionLoss(2)(shifted, seen, 0, generator).loss,
         "estimate_elbo": estimate_elbo(shifted, seen, generator=generator).elbo,
         "log_weights": log_weights(shifted, seen, 1, generator)[:, 0],
     }
@@ -257,9 +259,9 @@ def test_bounds_lie_below_log_px_whatever_the_prior(shifted: Shifted, seen: Tens
         error = float(values.double().std()) / math.sqrt(len(values))
         assert abs(float(values.mean()) - wanted) < 4 * error + 1e-4, name
         assert bounded(values, truth), name
-    for loss in (CapacityELBO(0.0, 1.0), DIPELBO(0.0, 0.0), OptimalSigmaELBO()):
+    for loss in (CapacityLoss(0.0, 1.0), DIPLoss(0.0, 0.0), OptimalSigmaLoss()):
         assert_close(loss(shifted, seen, 0, generator).kl, inner)
-    tc = BetaTC(1.0, len(seen[:50]))(shifted, seen[:50], 0, torch.Generator().manual_seed(3))
+    tc = BetaTCLoss(1.0, len(seen[:50]))(shifted, seen[:50], 0, torch.Generator().manual_seed(3))
     z = shifted.encode(seen[:50]).rsample(generator=torch.Generator().manual_seed(3))
     log_qz = shifted.encode(seen[:50]).log_prob(z)
     parts = tc.mutual_information + tc.total_correlation + tc.dimension_wise_kl
@@ -296,14 +298,14 @@ def test_a_conditional_model_seen_under_its_labels_has_its_own_bound() -> None:
     with torch.no_grad():
         model.prior_network.weight.normal_()
     seeds = [torch.Generator().manual_seed(0) for _ in range(3)]
-    given = NegativeELBO()(model.given(LABELS), IMAGES, 0, seeds[0])
-    conditional = ConditionalELBO()(model, LABELED, 0, seeds[1])
+    given = ELBOLoss()(model.given(LABELS), IMAGES, 0, seeds[0])
+    conditional = ConditionalELBOLoss()(model, LABELED, 0, seeds[1])
     assert torch.equal(given.loss, conditional.loss)
     assert_close(estimate_elbo(model.given(LABELS), IMAGES, generator=seeds[2]).elbo, -given.loss)
 
 
 def test_a_pair_without_closed_form_is_pointed_to_the_sampled_one() -> None:
     vamp = MODELS["VampPriorVAE"][0]()
-    for use in (lambda: NegativeELBO()(vamp, IMAGES, 0), lambda: estimate_elbo(vamp, IMAGES)):
-        with pytest.raises(TypeError, match=r"has no closed form.*MonteCarloELBO"):
+    for use in (lambda: ELBOLoss()(vamp, IMAGES, 0), lambda: estimate_elbo(vamp, IMAGES)):
+        with pytest.raises(TypeError, match=r"has no closed form.*SampledELBOLoss"):
             use()

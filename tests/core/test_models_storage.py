@@ -67,7 +67,7 @@ MODELS = {
     "SemiSupervisedVAE": lambda: SemiSupervisedVAE(SHAPE, 3, classes=3, **SMALL),
     "LabelPredictor": lambda: LabelPredictor(SHAPE, classes=3, **SMALL),
     "ImagePredictor": lambda: ImagePredictor(SHAPE, condition=(1, 4, 8), **SMALL),
-    "VQVAE": lambda: VQVAE(SHAPE, width=4, residual=(1, 2), codes=5, dim=3, decay=0.9),
+    "VQVAE": lambda: VQVAE(SHAPE, width=4, residual=(1, 2), codebook_size=5, dim=3, decay=0.9),
     "CodePrior": lambda: CodePrior(5, (2, 3), width=8, heads=2, layers=1),
     "HierarchicalVAE": lambda: HierarchicalVAE(SHAPE, (3, 2), widths=((6,), (4,))),
     "VampPriorVAE": lambda: VampPriorVAE(VAE(SHAPE, 3, **SMALL), torch.rand(4, *SHAPE)),

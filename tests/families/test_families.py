@@ -26,7 +26,7 @@ from vae_course.families import (
     twist,
 )
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO
+from vae_course.objectives import ELBOLoss
 from vae_course.training import fit
 
 # Points -------------------------------------------------------------------------------------------
@@ -461,5 +461,5 @@ def test_a_vae_takes_points(generator):
     torch.manual_seed(0)
     points = Pinwheel().sample(400, generator)[0].view(-1, 1, 1, 2)
     model = VAE((1, 1, 2), 2, widths=(8,), likelihood="shared-gaussian")
-    history = fit(model, points, NegativeELBO(), epochs=2, batch_size=100)
+    history = fit(model, points, ELBOLoss(), epochs=2, batch_size=100)
     assert history.epochs == 2

@@ -26,7 +26,7 @@ from vae_course.metrics import (
     log_marginal,
 )
 from vae_course.models import VAE, load_model, rotated_linear_gaussian, save_model
-from vae_course.objectives import NegativeELBO, full_gaussian_kl, gaussian_kl
+from vae_course.objectives import ELBOLoss, full_gaussian_kl, gaussian_kl
 
 SHAPE = (1, 8, 8)
 
@@ -135,7 +135,7 @@ def test_a_full_covariance_vae_trains_and_comes_back_from_disk(network: str, tmp
     torch.manual_seed(0)
     model = FullCovarianceVAE(SHAPE, 3, network=network, widths=(6, 4))
     x = torch.randint(0, 2, (5, *SHAPE)).float()
-    terms = NegativeELBO()(model, x, 0, torch.Generator().manual_seed(0))
+    terms = ELBOLoss()(model, x, 0, torch.Generator().manual_seed(0))
     q = model.encode(x)
     assert_close(terms.kl, full_gaussian_kl(q.mean, q.scale_tril))
     terms.loss.mean().backward()

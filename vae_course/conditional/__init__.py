@@ -8,8 +8,8 @@ from vae_course.conditional.likelihood import (
 from vae_course.conditional.networks import Condition, ConditionedMLP, condition_layer
 from vae_course.conditional.objectives import (
     UNKNOWN,
-    ConditionalELBO,
-    SemiSupervisedELBO,
+    ConditionalELBOLoss,
+    SemiSupervisedLoss,
     SemiSupervisedTerms,
     check_labeled,
     conditional_terms,
@@ -22,13 +22,13 @@ from vae_course.conditional.vae import ConditionalVAE, Given, SemiSupervisedVAE
 __all__ = [
     "UNKNOWN",
     "Condition",
-    "ConditionalELBO",
+    "ConditionalELBOLoss",
     "ConditionalVAE",
     "ConditionedMLP",
     "Given",
     "ImagePredictor",
     "LabelPredictor",
-    "SemiSupervisedELBO",
+    "SemiSupervisedLoss",
     "SemiSupervisedTerms",
     "SemiSupervisedVAE",
     "check_labeled",

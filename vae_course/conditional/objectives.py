@@ -67,7 +67,7 @@ def conditional_terms(
 
 
 @dataclass(frozen=True)
-class ConditionalELBO:
+class ConditionalELBOLoss:
     """−ELBO(x|y), the bound on log p(x|y), as a training objective on images with conditions.
 
     Attributes:
@@ -125,7 +125,7 @@ class SemiSupervisedTerms:
 
 
 @dataclass(frozen=True)
-class SemiSupervisedELBO:
+class SemiSupervisedLoss:
     """M2: every image by its bound, summed exactly over the labels it might have.
 
     Labels of −1 are unknown. An unlabeled image costs as much as `classes` labeled ones.

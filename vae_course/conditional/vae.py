@@ -158,7 +158,7 @@ class Given:
     """A conditional model under one condition: `prior()`, `encode(x)` and `decode(z)`.
 
     With it everything that is written for a VAE works for p(x|y): `log_weights`, `log_marginal`,
-    `sample_images`, `NegativeELBO`, `estimate_elbo`.
+    `sample_images`, `ELBOLoss`, `estimate_elbo`.
 
     Args:
         model: the conditional VAE.

@@ -15,7 +15,7 @@ class CodePrior(Model):
     """log p(k) = Σ_t log p(k_t | k_1, …, k_{t−1}), row by row, with a causal transformer.
 
     Args:
-        codes: how many values an index has.
+        codebook_size: how many values an index has.
         map_shape: of the maps, `(h, w)`.
         width: of the transformer, a multiple of `heads`.
         heads: of its attention.
@@ -26,7 +26,7 @@ class CodePrior(Model):
 
     def __init__(
         self,
-        codes: int,
+        codebook_size: int,
         map_shape: Sequence[int],
         *,
         width: int = 128,
@@ -37,7 +37,7 @@ class CodePrior(Model):
         super().__init__()
         self.map_shape = tuple(map_shape)
         self.transformer = CausalTransformer(
-            codes, prod(map_shape), width=width, heads=heads, layers=layers
+            codebook_size, prod(map_shape), width=width, heads=heads, layers=layers
         )
 
     def log_prob(self, indices: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ class VQTerms:
 
     Attributes:
         loss: reconstruction + quantizer.
-        reconstruction: −log p(x|codes), nats per image.
+        reconstruction: −log p(x|z_q), nats per image.
         quantizer: the quantizer's own loss, summed over an image's encodings.
         perplexity: of the batch's indices (those of all processes), the same for each image.
         codes_used: how many codes occur in the batch, the same for each image.
@@ -56,15 +56,15 @@ def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None 
     output = model(x, generator)
     reconstruction = -output.p.log_prob(x)
     own, indices = output.quantization.loss, output.quantization.indices
-    codes = model.quantizer.codes
-    in_use = perplexity(indices, codes).expand(len(own))
-    used = (code_counts(indices, codes) > 0).sum().expand(len(own))
+    size = model.quantizer.codebook_size
+    in_use = perplexity(indices, size).expand(len(own))
+    used = (code_counts(indices, size) > 0).sum().expand(len(own))
     return VQTerms(reconstruction + own, reconstruction, own, in_use, used)
 
 
-def code_length(
+def code_length_loss(
     model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
 ) -> Tensor:
     """−log p(x), `(batch,)` in nats: the length of the code for x under p; maximum likelihood."""
-    check_fits(code_length, model, Density)
+    check_fits(code_length_loss, model, Density)
     return -model.log_prob(x)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_course.discrete.codebooks import QUANTIZERS, Quantization, Quantizer, kmeans_codebook
+from vae_course.discrete.codebooks import QUANTIZERS, Quantizer, QuantizerOutput, kmeans_codebook
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
@@ -18,16 +18,16 @@ from vae_course.networks.maps import map_size
 
 @dataclass(frozen=True)
 class VQOutput:
-    """One pass x → z_e → codes → p(x|codes).
+    """One pass x → z_e → z_q → p(x|z_q).
 
     Attributes:
         z_e: encodings, `(batch, h, w, dim)`.
-        quantization: codes, indices `(batch, h, w)` and the quantizer's loss `(batch,)`.
+        quantization: z_q, indices `(batch, h, w)` and the quantizer's loss `(batch,)`.
         p: the likelihood, batch shape `(batch,)`, event one image.
     """
 
     z_e: Tensor
-    quantization: Quantization
+    quantization: QuantizerOutput
     p: Distribution
 
 
@@ -46,7 +46,7 @@ class VQVAE(Model):
         width: channels of the networks.
         residual: `(blocks, hidden channels)` of their residual stacks.
         likelihood: a name from `vae_course.likelihoods`, or a module of your own.
-        settings: keyword arguments of the quantizer (`codes`, `dim`, `decay`, …).
+        settings: keyword arguments of the quantizer (`codebook_size`, `dim`, `decay`, …).
 
     Raises:
         ValueError: an unknown quantizer or likelihood, or images that cannot be halved.
@@ -104,15 +104,15 @@ class VQVAE(Model):
         check_images(x, self.image_shape)
         return self.encoder(x).float().movedim(1, -1)  # type: ignore[no-any-return]
 
-    def decode(self, codes: Tensor) -> Distribution:
-        """Return p(x|codes) for codes `(batch, h, w, dim)`."""
-        return self.likelihood(self.decoder(codes.movedim(-1, 1)))  # type: ignore[no-any-return]
+    def decode(self, z_q: Tensor) -> Distribution:
+        """Return p(x|z_q) for quantized encodings `(batch, h, w, dim)`."""
+        return self.likelihood(self.decoder(z_q.movedim(-1, 1)))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> VQOutput:
         """Encode, quantize, decode."""
         z_e = self.encode(x)
         quantization = self.quantizer(z_e, generator)
-        return VQOutput(z_e, quantization, self.decode(quantization.codes))
+        return VQOutput(z_e, quantization, self.decode(quantization.z_q))
 
     @torch.no_grad()
     def indices(self, x: Tensor, batch_size: int = 500) -> Tensor:
@@ -140,7 +140,7 @@ class VQVAE(Model):
                 f"a {type(self.quantizer).__name__} has no codebook that could be started; only "
                 "the quantizers 'gradient' and 'ema' have"
             )
-        start(kmeans_codebook(self.encode(x), self.quantizer.codes, seed))
+        start(kmeans_codebook(self.encode(x), self.quantizer.codebook_size, seed))
 
 
 def _quantizer(quantizer: str | Quantizer, settings: dict[str, Any]) -> Quantizer:

@@ -11,7 +11,7 @@ from vae_course.models import VAE
 class FactorVAE(VAE):
     """A VAE with a second network that tells codes from codes of shuffled columns.
 
-    Trained with `vae_course.disentangling.FactorELBO`, in which each network's weights see only
+    Trained with `vae_course.disentangling.FactorLoss`, in which each network's weights see only
     their own loss.
 
     Args:

@@ -22,7 +22,7 @@ _WEIGHTS = {"stratified": stratified_weights, "minibatch": minibatch_weights}
 
 
 @dataclass(frozen=True)
-class CapacityELBO:
+class CapacityLoss:
     """−log p(x|z) + γ · |mean KL − C(t)|: the code may hold C nats, and no fewer.
 
     Attributes:
@@ -71,7 +71,7 @@ class BetaTCTerms:
 
 
 @dataclass(frozen=True)
-class BetaTC:
+class BetaTCLoss:
     """β-TCVAE: of the three parts of the KL only the total correlation weighs β.
 
     Attributes:
@@ -147,7 +147,7 @@ class FactorTerms:
 
 
 @dataclass(frozen=True)
-class FactorELBO:
+class FactorLoss:
     """FactorVAE: a discriminator's density ratio estimates the total correlation.
 
     D(z) is the logit of "z ~ q(z)" against "z ~ Π_d q(z_d)", so that TC = E_q(z)[D(z)]. Both
@@ -198,7 +198,7 @@ def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tens
 
 
 @dataclass(frozen=True)
-class DIPELBO:
+class DIPLoss:
     """DIP-VAE II: −ELBO plus a pull of the aggregate posterior's covariance to the identity.
 
     Attributes:

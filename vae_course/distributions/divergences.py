@@ -88,7 +88,7 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     except NotImplementedError:
         raise TypeError(
             f"KL({type(q).__name__} ‖ {type(p).__name__}) has no closed form: estimate it by "
-            "log q(z) − log p(z) at samples z ~ q, as vae_course.priors.MonteCarloELBO does"
+            "log q(z) − log p(z) at samples z ~ q, as vae_course.priors.SampledELBOLoss does"
         ) from None
 
 

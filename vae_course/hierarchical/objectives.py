@@ -36,7 +36,7 @@ class StackedModel(Protocol):
 
 
 @dataclass(frozen=True)
-class HierarchicalELBO:
+class HierarchicalLoss:
     """−log p(x|z_1) + β(t) Σ_l KL_l as a training objective; with free bits Σ_l max(λ, mean KL_l).
 
     Attributes:

@@ -2,12 +2,12 @@
 
 from vae_course.distributions.divergences import full_gaussian_kl, gaussian_kl
 from vae_course.objectives.bound import (
+    ELBOLoss,
     ELBOTerms,
-    NegativeELBO,
     elbo,
     free_bits,
 )
-from vae_course.objectives.importance import DReG, NegativeIWAE, detached, iwae_bound, log_weights
+from vae_course.objectives.importance import DReGLoss, IWAELoss, detached, iwae_bound, log_weights
 from vae_course.objectives.protocol import (
     Density,
     JointModel,
@@ -15,16 +15,16 @@ from vae_course.objectives.protocol import (
     check_diagonal,
     check_fits,
 )
-from vae_course.objectives.reconstruction import squared_error
+from vae_course.objectives.reconstruction import squared_error_loss
 
 __all__ = [
-    "DReG",
+    "DReGLoss",
     "Density",
+    "ELBOLoss",
     "ELBOTerms",
+    "IWAELoss",
     "JointModel",
     "LatentVariableModel",
-    "NegativeELBO",
-    "NegativeIWAE",
     "check_diagonal",
     "check_fits",
     "detached",
@@ -34,5 +34,5 @@ __all__ = [
     "gaussian_kl",
     "iwae_bound",
     "log_weights",
-    "squared_error",
+    "squared_error_loss",
 ]

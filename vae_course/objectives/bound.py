@@ -57,7 +57,7 @@ class ELBOTerms:
 
 
 @dataclass(frozen=True)
-class NegativeELBO:
+class ELBOLoss:
     """−ELBO as a training objective, with the KL to the model's own prior in closed form.
 
     Attributes:

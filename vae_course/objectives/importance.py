@@ -81,7 +81,7 @@ def _require_samples(k: int) -> None:
 
 
 @dataclass(frozen=True)
-class NegativeIWAE:
+class IWAELoss:
     """−L_k as a training objective.
 
     Attributes:
@@ -105,7 +105,7 @@ class NegativeIWAE:
 
 
 @dataclass(frozen=True)
-class DReG:
+class DReGLoss:
     """−L_k in value, with the doubly reparameterized gradient for the encoder.
 
     The decoder's gradient is Σ w̃_i ∇_θ log w_i and the encoder's Σ w̃_i² ∂log w_i/∂z_i · ∇_φ z_i,

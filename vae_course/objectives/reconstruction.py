@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def squared_error(
+def squared_error_loss(
     model: Callable[[Tensor], Tensor],
     x: Tensor,
     step: int,
@@ -24,7 +24,7 @@ def squared_error(
 
 def _mapped(model: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Return x̂ = model(x), or say that it is none."""
-    user = f"squared_error needs a model that maps images to images; a {type(model).__name__}"
+    user = f"squared_error_loss needs a model that maps images to images; a {type(model).__name__}"
     try:
         x_hat = model(x)
     except Exception as error:

@@ -10,11 +10,11 @@ from vae_course.schedules import Schedule, as_schedule
 
 
 @dataclass(frozen=True)
-class MonteCarloELBO:
+class SampledELBOLoss:
     """−ELBO with the KL estimated by log q(z|x) − log p(z) at the same sample z ~ q(z|x).
 
     Unbiased for every prior with a `log_prob`; a single image's estimate can be negative. Where
-    the KL has a closed form, `NegativeELBO` has the same expectation and less noise.
+    the KL has a closed form, `ELBOLoss` has the same expectation and less noise.
 
     Attributes:
         beta: the KL's weight, a number or a schedule.

@@ -48,7 +48,7 @@ def optimal_gaussian_log_px(x: Tensor, mean: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class OptimalSigmaELBO:
+class OptimalSigmaLoss:
     """−ELBO of a Gaussian decoder whose one σ is, at every step, the best for the batch.
 
     It takes the decoder's mean image and ignores the σ that the model's likelihood has; after
