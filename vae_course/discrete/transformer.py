@@ -72,7 +72,7 @@ class CausalTransformer(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """Return logits `(batch, length, codebook_size)`; at t they depend on codes before t only."""
+        """Return logits `(batch, length, codebook_size)`; at t they depend on what is before t."""
         start = torch.full_like(indices[:, :1], self.codebook_size)
         h = self.embedding(torch.cat([start, indices[:, :-1]], dim=1)) + self.position
         for block in self.blocks:
