@@ -66,4 +66,5 @@ class ConditionedMLP(nn.Module):
         """Add what both inputs say, and run the other layers."""
         hidden = self.first(u) + self.condition(y)
         flat = self.rest(hidden.reshape(-1, hidden.shape[-1]))
-        return flat.reshape(*hidden.shape[:-1], -1)  # type: ignore[no-any-return]
+        out: Tensor = flat.reshape(*hidden.shape[:-1], -1)
+        return out

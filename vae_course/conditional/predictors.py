@@ -75,4 +75,5 @@ class ImagePredictor(Model):
     def forward(self, y: Tensor) -> Distribution:
         """Return p(x|y) for conditions `(batch, channels, height, width)`."""
         check_images(y, self.condition)
-        return self.likelihood(self.network(y).unflatten(-1, self.output_shape))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(self.network(y).unflatten(-1, self.output_shape))
+        return p

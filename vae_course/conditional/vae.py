@@ -39,6 +39,13 @@ class ConditionalVAE(Model):
         ValueError: no hidden layer, or an unknown prior, likelihood or activation.
 
     Source: Sohn et al. (2015), section 4; Kingma et al. (2014), section 2.1, for labels.
+
+    Example:
+        >>> from vae_course.conditional import ConditionalVAE
+        >>> from vae_course.models import sample_images
+        >>> model = ConditionalVAE((1, 8, 8), latent_dim=2, condition=10, widths=(4,))
+        >>> sample_images(model.given(7), 5).shape
+        torch.Size([5, 1, 8, 8])
     """
 
     def __init__(
@@ -113,7 +120,8 @@ class ConditionalVAE(Model):
             )
         self._check_condition(y)
         outputs = self.decoder(z, y)
-        return self.likelihood(outputs.unflatten(-1, self.output_shape))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(outputs.unflatten(-1, self.output_shape))
+        return p
 
     def given(self, y: Tensor | int) -> "Given":
         """Return the model of x under one condition: a single label, or one for each image."""
@@ -236,7 +244,8 @@ class SemiSupervisedVAE(Model):
 
     def classify(self, x: Tensor) -> torch.distributions.Categorical:
         """Return q(y|x), batch shape `(batch,)`."""
-        return self.classifier(x)  # type: ignore[no-any-return]
+        p: torch.distributions.Categorical = self.classifier(x)
+        return p
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), which is N(0, I)."""

@@ -77,7 +77,8 @@ class CausalTransformer(nn.Module):
         h = self.embedding(torch.cat([start, indices[:, :-1]], dim=1)) + self.position
         for block in self.blocks:
             h, _ = block(h)
-        return self.head(h)  # type: ignore[no-any-return]
+        out: Tensor = self.head(h)
+        return out
 
     @torch.no_grad()
     def sample(

@@ -52,6 +52,12 @@ class VQVAE(Model):
         ValueError: an unknown quantizer or likelihood, or images that cannot be halved.
 
     Source: van den Oord et al. (2017).
+
+    Example:
+        >>> from vae_course.discrete import VQVAE
+        >>> model = VQVAE((1, 8, 8), width=4, residual=(1, 2), codebook_size=16, dim=3)
+        >>> model.indices(torch.zeros(5, 1, 8, 8)).shape
+        torch.Size([5, 2, 2])
     """
 
     def __init__(
@@ -102,11 +108,13 @@ class VQVAE(Model):
             ValueError: the images do not have the model's shape.
         """
         check_images(x, self.image_shape)
-        return self.encoder(x).float().movedim(1, -1)  # type: ignore[no-any-return]
+        out: Tensor = self.encoder(x).float().movedim(1, -1)
+        return out
 
     def decode(self, z_q: Tensor) -> Distribution:
         """Return p(x|z_q) for quantized encodings `(batch, h, w, dim)`."""
-        return self.likelihood(self.decoder(z_q.movedim(-1, 1)))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(self.decoder(z_q.movedim(-1, 1)))
+        return p
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> VQOutput:
         """Encode, quantize, decode."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -29,10 +30,10 @@ class FactorVAE(VAE):
         latent_dim: int,
         *,
         discriminator_widths: Sequence[int] = (1000,) * 6,
-        **vae: str | Sequence[int],
+        **vae: Any,
     ) -> None:
         """Build the VAE, then the discriminator."""
-        super().__init__(image_shape, latent_dim, **vae)  # type: ignore[arg-type]
+        super().__init__(image_shape, latent_dim, **vae)
         layers: list[nn.Module] = []
         for before, after in pairwise([latent_dim, *discriminator_widths]):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]

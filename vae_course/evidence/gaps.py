@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian, kl
-from vae_course.objectives import LatentVariableModel, elbo
+from vae_course.objectives import LatentVariableModel, check_observed, elbo
 
 
 def refine_posterior(
@@ -34,6 +34,7 @@ def refine_posterior(
 
     Source: Cremer et al. (2018), section 3.
     """
+    check_observed(model, x)
     with torch.no_grad():
         start = model.encode(x)
     mean = start.mean.clone().requires_grad_()

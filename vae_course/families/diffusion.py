@@ -32,7 +32,8 @@ class NoiseNetwork(Model):
         """Return the noise, `(batch, 2)`, for points `(batch, 2)` at times `(batch,)` in 1..T."""
         phase = (t / self.steps)[:, None] * self.frequencies  # (batch, 5)
         features = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)  # (batch, 12)
-        return self.network(features).float()  # type: ignore[no-any-return]
+        out: Tensor = self.network(features).float()
+        return out
 
 
 class Diffusion(Model):

@@ -39,13 +39,15 @@ class GAN(Model):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return points `(batch, 2)` for codes `(batch, latent)`."""
-        return self.generator(z).float()  # type: ignore[no-any-return]
+        out: Tensor = self.generator(z).float()
+        return out
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw z ~ N(0, I) and decode it: `(n, 2)`, one pass of the generator."""
         z = torch.randn(n, self.latent_dim, generator=generator, device=generator.device)
-        return self(z)  # type: ignore[no-any-return]
+        out: Tensor = self(z)
+        return out
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,12 @@ class HierarchicalVAE(Model):
 
     Source: Burda et al. (2016), section 2, for bottom-up; Sønderby et al. (2016), section 2, for
     the ladder.
+
+    Example:
+        >>> from vae_course.hierarchical import HierarchicalVAE
+        >>> model = HierarchicalVAE((1, 8, 8), (4, 2), widths=((16,), (8,)))
+        >>> model(torch.zeros(5, 1, 8, 8)).kl.shape
+        torch.Size([5, 2])
     """
 
     def __init__(
@@ -148,7 +154,8 @@ class HierarchicalVAE(Model):
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z_1) for codes of the first layer, `(batch, latent)`."""
-        return self.likelihood(self.decoder(z))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(self.decoder(z))
+        return p
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> StackOutput:
         """Infer every layer once, and decode."""
@@ -228,8 +235,8 @@ class HierarchicalVAE(Model):
         out = self.infer(x, k, generator)
         log_px = out.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
         terms = zip(out.q, out.prior, out.z, strict=True)
-        log_w = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
-        return log_w.view(k, len(x)).T  # type: ignore[no-any-return]
+        log_w: Tensor = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
+        return log_w.view(k, len(x)).T
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:

@@ -43,7 +43,8 @@ class Classifier(Model):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `(batch, classes)` of images in [0, 1]."""
-        return self.head(self.features(x))  # type: ignore[no-any-return]
+        out: Tensor = self.head(self.features(x))
+        return out
 
     @torch.no_grad()
     def probabilities(self, x: Tensor, batch: int = 1024) -> Tensor:

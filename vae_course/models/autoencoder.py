@@ -46,7 +46,8 @@ class Autoencoder(Model):
     def encode(self, x: Tensor) -> Tensor:
         """Return the code z, `(batch, latent)`, of images `(batch, channels, height, width)`."""
         check_images(x, self.image_shape)
-        return self.encoder(x).float()  # type: ignore[no-any-return]
+        out: Tensor = self.encoder(x).float()
+        return out
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the image x̂, `(..., channels, height, width)`, of codes `(..., latent)`."""

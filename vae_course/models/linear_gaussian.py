@@ -25,6 +25,14 @@ class LinearGaussian(Model):
         ValueError: shapes do not fit or `sigma` is not positive.
 
     Source: Tipping & Bishop (1999), equations 2 to 6; Bishop (2006), section 12.2.
+
+    Example:
+        >>> import torch
+        >>> from vae_course.models import LinearGaussian
+        >>> model = LinearGaussian(torch.tensor([[1.0], [1.0]]), torch.zeros(2), sigma=1.0)
+        >>> model.marginal().covariance_matrix
+        tensor([[2., 1.],
+                [1., 2.]])
     """
 
     weight: Tensor

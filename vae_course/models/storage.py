@@ -20,6 +20,15 @@ def save_model(model: Model, path: Path | str) -> None:
         TypeError: it is not a `Model`.
         ValueError: an argument that no file can hold, or parts exchanged since it was built.
         OSError: the file cannot be written; what was at `path` before is still there.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from vae_course.models import VAE, load_model, save_model
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> save_model(VAE((1, 8, 8), latent_dim=2, widths=(4,)), folder / "vae.safetensors")
+        >>> load_model(folder / "vae.safetensors").latent_dim
+        2
     """
     if not isinstance(model, Model):
         raise TypeError(
@@ -54,6 +63,20 @@ def load_model(path: Path | str) -> Model:
     Raises:
         FileNotFoundError: nothing is there.
         ValueError: the file is damaged, or its class is not defined here or is another by now.
+
+    Example:
+        A class of your own registers itself by being defined:
+
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from vae_course.models import VAE, load_model, save_model
+        >>> class Deep(VAE):
+        ...     def __init__(self, layers: int) -> None:
+        ...         super().__init__((1, 8, 8), 2, widths=(4,) * layers)
+        >>> path = Path(tempfile.mkdtemp()) / "deep.safetensors"
+        >>> save_model(Deep(layers=3), path)
+        >>> load_model(path).config
+        {'layers': 3}
     """
     tensors, settings = storage.read(Path(path))
     given = {n.removeprefix(_ARGUMENT): t for n, t in tensors.items() if n.startswith(_ARGUMENT)}

@@ -46,6 +46,23 @@ class VAE(Model):
         ValueError: an unknown network, likelihood or activation, or images that do not fit.
 
     Source: Kingma & Welling (2014); Rezende et al. (2014).
+
+    Example:
+        >>> import torch
+        >>> from vae_course.models import VAE
+        >>> model = VAE((1, 28, 28), latent_dim=2, widths=(32,))
+        >>> x = torch.zeros(5, 1, 28, 28)
+        >>> q = model.encode(x)
+        >>> q.mean.shape, model.decode(q.mean).log_prob(x).shape
+        (torch.Size([5, 2]), torch.Size([5]))
+
+        Networks of your own:
+
+        >>> from torch import nn
+        >>> encoder = nn.Sequential(nn.Flatten(), nn.Linear(784, 2 * 2))
+        >>> decoder = nn.Sequential(nn.Linear(2, 784), nn.Unflatten(1, (1, 28, 28)))
+        >>> VAE((1, 28, 28), 2, network=(encoder, decoder)).encode(x).mean.shape
+        torch.Size([5, 2])
     """
 
     prior_mean: Tensor
@@ -99,7 +116,8 @@ class VAE(Model):
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z) for codes `(..., latent)`; the batch shape is `z.shape[:-1]`."""
-        return self.likelihood(decode_batches(self.decoder, z, self.latent_dim))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(decode_batches(self.decoder, z, self.latent_dim))
+        return p
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> VAEOutput:
         """Encode, sample once, decode."""

@@ -80,7 +80,8 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Flatten the image and run the layers."""
-        return self.layers(x.flatten(1))  # type: ignore[no-any-return]
+        out: Tensor = self.layers(x.flatten(1))
+        return out
 
 
 class MLPDecoder(nn.Module):
@@ -107,7 +108,8 @@ class MLPDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Run the layers and fold the result into an image."""
-        return self.layers(z).unflatten(1, self.output_shape)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(z).unflatten(1, self.output_shape)
+        return out
 
 
 def _coarse_size(image_shape: ImageShape, widths: Sequence[int]) -> tuple[int, int]:
@@ -160,7 +162,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layers."""
-        return self.layers(x)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(x)
+        return out
 
 
 class ConvDecoder(nn.Module):
@@ -201,7 +204,8 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Run the layers."""
-        return self.layers(z)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(z)
+        return out
 
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {

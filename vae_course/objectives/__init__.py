@@ -8,6 +8,7 @@ from vae_course.objectives.bound import (
     free_bits,
 )
 from vae_course.objectives.importance import DReGLoss, IWAELoss, detached, iwae_bound, log_weights
+from vae_course.objectives.observed import check_kind, check_observed
 from vae_course.objectives.protocol import (
     Density,
     JointModel,
@@ -27,6 +28,8 @@ __all__ = [
     "LatentVariableModel",
     "check_diagonal",
     "check_fits",
+    "check_kind",
+    "check_observed",
     "detached",
     "elbo",
     "free_bits",

@@ -22,6 +22,10 @@ def elbo(log_px: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
         Shape `(batch,)`, nats per image.
 
     Source: Kingma & Welling (2014), equation 3; Higgins et al. (2017), equation 4 for β.
+
+    Example:
+        >>> elbo(torch.tensor([-3.0, -5.0]), torch.tensor([1.0, 2.0]))
+        tensor([-4., -7.])
     """
     return log_px - beta * kl
 
@@ -64,6 +68,13 @@ class ELBOLoss:
         beta: the weight of the KL, a number or a schedule; 1 makes it the VAE.
 
     Source: Kingma & Welling (2014), equation 10.
+
+    Example:
+        >>> from vae_course.models import VAE
+        >>> model, x = VAE((1, 8, 8), 2, widths=(4,)), torch.zeros(5, 1, 8, 8)
+        >>> terms = ELBOLoss(beta=4)(model, x, step=0)
+        >>> torch.allclose(terms.loss, terms.reconstruction + 4 * terms.kl)
+        True
     """
 
     beta: float | Schedule = 1.0

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian
+from vae_course.objectives.observed import check_kind
 from vae_course.objectives.protocol import JointModel, LatentVariableModel, check_fits
 
 
@@ -31,11 +32,12 @@ def log_weights(
         estimates L_k.
 
     Raises:
-        ValueError: k < 1.
+        ValueError: k < 1, or images of another type than the model computes in.
 
     Source: Burda et al. (2016), equations 6 to 8.
     """
     _require_samples(k)
+    check_kind(model, x)
     if isinstance(model, JointModel):
         return model.log_weights(x, k, generator)
     q: DiagonalGaussian = model.encode(x)
@@ -88,6 +90,12 @@ class IWAELoss:
         k: samples an image; 1 is the VAE with a sampled KL.
 
     Source: Burda et al. (2016), equation 8.
+
+    Example:
+        >>> from vae_course.models import VAE
+        >>> model, x = VAE((1, 8, 8), 2, widths=(4,)), torch.zeros(5, 1, 8, 8)
+        >>> IWAELoss(k=10)(model, x, step=0).shape
+        torch.Size([5])
     """
 
     k: int

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import kl
-from vae_course.objectives import ELBOTerms, LatentVariableModel, check_fits, elbo
+from vae_course.objectives import ELBOTerms, LatentVariableModel, check_fits, check_observed, elbo
 
 
 def optimal_variance(x: Tensor, mean: Tensor) -> Tensor:
@@ -85,6 +85,7 @@ def optimal_sigma(
         x: images, `(N, ...)`, of any number: the training images, for a σ to keep.
         generator: source of the samples.
     """
+    check_observed(model, x)
     total = 0.0
     for part in x.split(4096):
         mean = model.decode(model.encode(part).rsample(generator=generator)).mean
