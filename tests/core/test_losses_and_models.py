@@ -150,6 +150,50 @@ def test_a_loss_and_a_model_fit_or_are_refused_by_name(loss_name: str, name: str
     assert loss_name in sentence or (name == "VampPriorVAE" and "has no closed form" in sentence)
 
 
+# FactorLoss shuffles the batch, BetaTCLoss takes it for a sample of the data: chapter 12's tests.
+WITHOUT_PARTNERS = [
+    (loss_name, name)
+    for loss_name, (_, fits) in LOSSES.items()
+    for name in sorted(fits - {"Given"})  # which has a condition for each image of one batch
+    if loss_name not in {"FactorLoss", "BetaTCLoss"}
+]
+
+
+@pytest.mark.parametrize(("loss_name", "name"), WITHOUT_PARTNERS)
+def test_a_loss_does_not_change_when_the_batch_is_repeated(
+    loss_name: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    (make, x), (loss, _) = MODELS[name], LOSSES[loss_name]
+    model = make()
+    if isinstance(model, torch.nn.Module):
+        model.eval()  # a codebook stays where it is
+    still(monkeypatch)
+    once = terms_of(loss(model, x, 3))
+    twice = terms_of(loss(model, doubled(x), 3))
+    for key, term in once.items():
+        assert_close(twice[key], torch.cat([term, term]), rtol=1e-4, atol=1e-5)
+
+
+def still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make all noise the same for every image."""
+
+    def zeros(*size: object, generator: object = None, **options: object) -> Tensor:
+        return torch.zeros(*size, **options)
+
+    def threes(low: int, high: int, size: tuple[int, ...], **options: object) -> Tensor:
+        return torch.full(size, 3)
+
+    monkeypatch.setattr(torch, "randn", zeros)
+    monkeypatch.setattr(torch, "randint", threes)
+
+
+def doubled(x: Tensor | Labeled) -> Tensor | Labeled:
+    if isinstance(x, Labeled):
+        return Labeled(doubled(x.images), doubled(x.labels))
+    return torch.cat([x, x])
+
+
 def test_what_a_refused_model_lacks_is_said() -> None:
     with pytest.raises(TypeError, match=r"with prior\(\), encode\(x\), decode\(z\); a Autoencoder"):
         ELBOLoss()(MODELS["Autoencoder"][0](), IMAGES, 0)

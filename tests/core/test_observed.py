@@ -83,6 +83,16 @@ def test_what_is_right_is_scored(name: str) -> None:
     assert bool(SCORES[name](IMAGES).isfinite().all())
 
 
+# Parts to build with, of which one may want the slope; everything else is a measurement.
+WITH_GRADIENTS = {"grid_log_joint", "prior_log_weights", "proposal_log_weights"}
+
+
+@pytest.mark.parametrize("name", sorted(SCORES.keys() - WITH_GRADIENTS))
+def test_scores_are_taken_without_gradients(name: str) -> None:
+    found = SCORES[name](IMAGES)
+    assert not found.requires_grad and found.grad_fn is None
+
+
 @pytest.mark.parametrize("fault", ["float64", "uint8", "NaN", "empty"])
 @pytest.mark.parametrize("name", SCORES)
 def test_what_is_wrong_is_said(name: str, fault: str) -> None:
