@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian, kl
-from vae_course.objectives import ELBOTerms, LatentVariableModel, check_fits, elbo
+from vae_course.objectives import ELBOTerms, LatentVariableModel, check_diagonal, check_fits, elbo
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def gaussian_score(z: Tensor, q: DiagonalGaussian) -> GaussianGradient:
         z: samples of q, shape `(samples, ..., latent)`.
         q: the distribution they were drawn from.
     """
+    check_diagonal(gaussian_score, q)
     noise = (z - q.mean) / q.stddev
     return GaussianGradient(noise / q.stddev, 0.5 * (noise.square() - 1))
 
@@ -102,6 +103,7 @@ def pathwise(slope: Tensor, z: Tensor, q: DiagonalGaussian) -> GaussianGradient:
 
     Source: Kingma & Welling (2014), section 2.4; Rezende et al. (2014), section 3.
     """
+    check_diagonal(pathwise, q)
     return GaussianGradient(slope, 0.5 * slope * (z - q.mean))
 
 

@@ -34,9 +34,10 @@ from vae_course.families import (
     negative_log_likelihood,
     simple_loss,
 )
-from vae_course.gradients import ScoreFunctionLoss
+from vae_course.gradients import ScoreFunctionLoss, pathwise, score_function
 from vae_course.heads import FullCovarianceVAE, VarianceHeadVAE
 from vae_course.hierarchical import HierarchicalLoss, HierarchicalVAE
+from vae_course.latent import overlap, symmetric_kl
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE, Autoencoder, LinearGaussian, random_linear_gaussian
 from vae_course.objectives import (
@@ -47,7 +48,7 @@ from vae_course.objectives import (
     log_weights,
     squared_error_loss,
 )
-from vae_course.priors import SampledELBOLoss, VampPriorVAE, elbo_surgery, with_prior
+from vae_course.priors import SampledELBOLoss, VampPriorVAE, elbo_surgery, log_aggregate, with_prior
 from vae_course.scale import OptimalSigmaLoss
 from vae_course.schedules import LinearWarmup
 from vae_course.training.terms import terms_of
@@ -201,7 +202,7 @@ def test_what_a_refused_model_lacks_is_said() -> None:
         ELBOLoss()(MODELS["ConditionalVAE"][0](), LABELED, 0)
     with pytest.raises(TypeError, match=r"ConditionalELBOLoss needs Labeled.*, not a Tensor"):
         ConditionalELBOLoss()(MODELS["ConditionalVAE"][0](), IMAGES, 0)
-    with pytest.raises(TypeError, match=r"BetaTCLoss needs a diagonal .* is a FullGaussian"):
+    with pytest.raises(TypeError, match=r"BetaTCLoss needs diagonal .* not a FullGaussian"):
         BetaTCLoss(4, 60)(MODELS["FullCovarianceVAE"][0](), IMAGES, 0)
 
 
@@ -353,3 +354,24 @@ def test_a_pair_without_closed_form_is_pointed_to_the_sampled_one() -> None:
     for use in (lambda: ELBOLoss()(vamp, IMAGES, 0), lambda: estimate_elbo(vamp, IMAGES)):
         with pytest.raises(TypeError, match=r"has no closed form.*SampledELBOLoss"):
             use()
+
+
+FULL = FullCovarianceVAE(SHAPE, 2, **SMALL).encode(IMAGES)
+Z = torch.zeros(BATCH, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "use"),
+    [
+        ("refine_posterior", lambda: refine_posterior(MODELS["FullCovarianceVAE"][0](), IMAGES)),
+        ("log_aggregate", lambda: log_aggregate(Z, FULL)),
+        ("elbo_surgery", lambda: elbo_surgery(FULL, 2)),
+        ("symmetric_kl", lambda: symmetric_kl(FULL, FULL)),
+        ("overlap", lambda: overlap(FULL, FULL)),
+        ("gaussian_score", lambda: score_function(Z[:, 0], Z, FULL)),
+        ("pathwise", lambda: pathwise(Z, Z, FULL)),
+    ],
+)
+def test_formulas_of_diagonal_gaussians_refuse_correlated_ones(name: str, use: object) -> None:
+    with pytest.raises(TypeError, match=f"^{name} needs diagonal Gaussians.*not a FullGaussian"):
+        use()

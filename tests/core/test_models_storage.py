@@ -274,6 +274,20 @@ def test_what_is_not_known_is_named_with_the_way_out(tmp_path: Path) -> None:
         load_model(path)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, [], {"model": 3, "config": {}}, {"model": "VAE"}, {"model": "VAE", "config": [1]}]
+    + [{"model": "VAE", "config": {"image_shape": x, "latent_dim": 2}} for x in (None, [1], "abc")],
+)
+def test_settings_that_are_not_ours_end_in_one_named_error(
+    settings: object, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.safetensors"
+    storage.write(path, {}, settings)
+    with pytest.raises(ValueError, match=r"model\.safetensors"):
+        load_model(path)
+
+
 IN_ANOTHER_PROCESS = """
 import sys
 from vae_course.models import load_model

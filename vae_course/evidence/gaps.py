@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian, kl
-from vae_course.objectives import LatentVariableModel, check_observed, elbo
+from vae_course.objectives import LatentVariableModel, check_diagonal, check_observed, elbo
 
 
 def refine_posterior(
@@ -37,6 +37,7 @@ def refine_posterior(
     check_observed(model, x)
     with torch.no_grad():
         start = model.encode(x)
+    check_diagonal(refine_posterior, start)
     mean = start.mean.clone().requires_grad_()
     log_var = start.log_var.clone().requires_grad_()
     optimizer = torch.optim.Adam([mean, log_var], lr=learning_rate)

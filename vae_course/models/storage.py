@@ -84,7 +84,7 @@ def load_model(path: Path | str) -> Model:
     try:
         model = _built(weights, given, settings)
         model.load_state_dict(weights)
-    except (KeyError, RuntimeError, ValueError) as error:
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} gives no model back: {reason}") from error
     return model

@@ -66,16 +66,17 @@ def check_fits(loss: object, model: object, kind: type) -> None:
         )
 
 
-def check_diagonal(loss: object, q: Distribution) -> None:
+def check_diagonal(user: object, q: Distribution) -> None:
     """Refuse a posterior that has no mean and log-variance for each latent by itself.
 
     Raises:
         TypeError: it is no `DiagonalGaussian`.
     """
     if not isinstance(q, DiagonalGaussian):
+        name = getattr(user, "__name__", type(user).__name__)
         raise TypeError(
-            f"{type(loss).__name__} needs a diagonal Gaussian q(z|x), a mean and a variance for "
-            f"each latent, but the model's is a {type(q).__name__}"
+            f"{name} needs diagonal Gaussians, a mean and a variance for each latent by itself, "
+            f"not a {type(q).__name__}"
         )
 
 

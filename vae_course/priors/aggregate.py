@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian, log_standard_normal
+from vae_course.objectives import check_diagonal
 from vae_course.priors.mixtures import log_gaussians
 
 
@@ -25,6 +26,7 @@ def log_aggregate(z: Tensor, posteriors: DiagonalGaussian, *, chunk: int = 1024)
 
     Source: Hoffman & Johnson (2016); Tomczak & Welling (2018), section 3.
     """
+    check_diagonal(log_aggregate, posteriors)
     mean, log_var = posteriors.mean, posteriors.log_var
     pairs = (log_gaussians(part, mean, log_var).to(z.dtype) for part in z.split(chunk))
     return torch.cat([torch.logsumexp(part, -1) for part in pairs]) - math.log(len(mean))
@@ -63,6 +65,7 @@ def elbo_surgery(
 
     Source: Hoffman & Johnson (2016).
     """
+    check_diagonal(elbo_surgery, posteriors)
     q = DiagonalGaussian(posteriors.mean[:codes], posteriors.log_var[:codes])
     z = q.sample(generator=generator)  # (codes, latent)
     log_qzx = q.log_prob(z)
