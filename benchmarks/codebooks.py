@@ -116,7 +116,7 @@ def build_codebook(benchmark: Benchmark, images: Tensor, seed: int) -> VQVAE:
         halvings=2,
         width=benchmark.width,
         residual=benchmark.residual,
-        codes=benchmark.codes,
+        codebook_size=benchmark.codes,
         dim=benchmark.dim,
         decay=benchmark.decay,
         commitment=benchmark.commitment * math.prod(images.shape[1:]) / numbers,

@@ -24,7 +24,7 @@ from typer import Argument, Option, run
 
 from vae_course.data import to_unit
 from vae_course.disentangling import (
-    BetaTC,
+    BetaTCLoss,
     Sprites,
     beta_vae_score,
     dci,
@@ -35,7 +35,7 @@ from vae_course.disentangling import (
 )
 from vae_course.metrics import estimate_elbo
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO
+from vae_course.objectives import ELBOLoss
 from vae_course.schedules import Constant
 from vae_course.training import Objective, fit
 
@@ -67,8 +67,8 @@ class Method(StrEnum):
     def objective(self, beta: float, images: int) -> Objective:
         """Return what training lowers."""
         if self is Method.BETA_VAE:
-            return NegativeELBO(Constant(beta))
-        return BetaTC(Constant(beta), images)
+            return ELBOLoss(Constant(beta))
+        return BetaTCLoss(Constant(beta), images)
 
 
 @torch.no_grad()

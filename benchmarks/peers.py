@@ -39,13 +39,14 @@ from typer import Option, run
 from vae_course.chapters import machine
 from vae_course.data import binarize, load, to_unit
 from vae_course.discrete import VQVAE, code_counts, perplexity, vq_loss
-from vae_course.disentangling import BetaTC
+from vae_course.disentangling import BetaTCLoss
 from vae_course.likelihoods import GaussianLikelihood
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO
+from vae_course.objectives import ELBOLoss
 from vae_course.schedules import Constant
 from vae_course.training import Objective, default_fabric, fit
+from vae_course.training.terms import terms_of
 
 SHAPE, LATENT, CODES, RATE, BETA = (1, 28, 28), 32, 256, 1e-3, 4.0
 TRAINERS = ["pythae's trainer", "fit, float32", "fit"]
@@ -107,7 +108,7 @@ def vae() -> VAE:
 
 def vq_vae(quantizer: str, gray: Tensor) -> VQVAE:
     """Make one whose Gaussian of variance ½ costs the squared error, as pythae's does."""
-    size = {"width": 32, "residual": (2, 16), "codes": CODES, "dim": 16}
+    size = {"width": 32, "residual": (2, 16), "codebook_size": CODES, "dim": 16}
     model = VQVAE(SHAPE, quantizer=quantizer, likelihood="gaussian", **size)
     model.likelihood = GaussianLikelihood(0.5**0.5)
     if quantizer == "ema":
@@ -120,9 +121,9 @@ def pairs(n_data: int, gray: Tensor) -> dict[str, Pair]:
     gaussian = {"latent_dim": LATENT, "reconstruction_loss": "bce"}
     codes = {"latent_dim": LATENT, "num_embeddings": CODES}
     gradient, ema = (partial(vq_vae, name, gray) for name in ("gradient", "ema"))
-    tc = BetaTC(Constant(BETA), n_data)
+    tc = BetaTCLoss(Constant(BETA), n_data)
     return {
-        "VAE": Pair(vae, NegativeELBO(), "VAE", gaussian),
+        "VAE": Pair(vae, ELBOLoss(), "VAE", gaussian),
         "β-TC-VAE": Pair(vae, tc, "BetaTCVAE", gaussian | {"beta": BETA}),
         "VQ-VAE": Pair(gradient, vq_loss, "VQVAE", codes),
         "VQ-VAE, EMA": Pair(ema, vq_loss, "VQVAE", codes | {"use_ema": True}),
@@ -201,7 +202,7 @@ def train(way: str, pair: Pair, x: Tensor, batch_size: int, seconds: float) -> t
         elif peer is not None:
             usual_loop(lambda b: peer({"data": b}, dataset_size=len(x)).loss, peer, *rest)
         elif "loop" in way:
-            usual_loop(lambda b: pair.objective(model, b, 0).loss.mean(), model, *rest)
+            usual_loop(lambda b: terms_of(pair.objective(model, b, 0))["loss"].mean(), model, *rest)
         else:
             float32 = Fabric(accelerator="cpu", devices=1, precision="32-true")
             fabric = float32 if "float32" in way else default_fabric()
@@ -226,7 +227,9 @@ def quality(pair: Pair, model: Any, x: Tensor) -> dict[str, float]:
     else:
         elbo = estimate_elbo(model, x, samples=8, generator=generator).elbo
         gap = log_marginal(model, x[:500], 200, generator=generator) - elbo[:500]
-        loss = [pair.objective(model, part, 0, generator).loss for part in x.split(1000)]
+        loss = [
+            terms_of(pair.objective(model, part, 0, generator))["loss"] for part in x.split(1000)
+        ]
         found = {"test_elbo": elbo, "log_likelihood": elbo.mean() + gap.mean()}
         found |= {"objective": torch.cat(loss)}
     return {

@@ -26,10 +26,10 @@ from torch import Tensor
 from typer import Argument, BadParameter, Option, run
 
 from vae_course.data import binarize, load
-from vae_course.hierarchical import HierarchicalELBO, HierarchicalVAE, estimate_stack
+from vae_course.hierarchical import HierarchicalLoss, HierarchicalVAE, estimate_stack
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO, NegativeIWAE
+from vae_course.objectives import ELBOLoss, IWAELoss
 from vae_course.schedules import Constant, CosineDecay, LinearWarmup, Schedule
 from vae_course.training import Objective, count_steps, fit
 
@@ -190,8 +190,8 @@ def build(benchmark: Benchmark, images: Tensor, seed: int) -> Model:
 def choose_objective(model: Model, importance_samples: int, beta: Schedule) -> Objective:
     """Return what training lowers."""
     if importance_samples > 1:
-        return NegativeIWAE(importance_samples)
-    return HierarchicalELBO(beta) if isinstance(model, HierarchicalVAE) else NegativeELBO(beta)
+        return IWAELoss(importance_samples)
+    return HierarchicalLoss(beta) if isinstance(model, HierarchicalVAE) else ELBOLoss(beta)
 
 
 def elbo_of(model: Model, x: Tensor, generator: torch.Generator) -> Tensor:

@@ -35,7 +35,7 @@ from vae_course.chapters import machine
 from vae_course.data import ImageSet, binarize, load
 from vae_course.metrics import estimate_elbo
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO
+from vae_course.objectives import ELBOLoss
 from vae_course.training import default_fabric, fit
 
 SIZES = {"mlp": (512, 256), "conv": (32, 64)}
@@ -107,7 +107,7 @@ def ways(
 
     def fitted(model: VAE, fabric: Callable[[], Fabric]) -> Callable[[], object]:
         size = {"epochs": 1, "batch_size": batch_size, "transform": binarize}
-        return lambda: fit(model, images.images, NegativeELBO(), fabric=fabric(), **size)
+        return lambda: fit(model, images.images, ELBOLoss(), fabric=fabric(), **size)
 
     same = ours(network)
     found = {
@@ -173,7 +173,7 @@ def precisions(images: ImageSet, test: ImageSet, epochs: int, seeds: int) -> lis
             torch.manual_seed(seed)
             model = VAE((1, 28, 28), LATENT, widths=SIZES["mlp"])
             settings = {"epochs": epochs, "transform": binarize, "seed": seed}
-            fit(model, images.images, NegativeELBO(), fabric=fabric(), **settings)
+            fit(model, images.images, ELBOLoss(), fabric=fabric(), **settings)
             generator = torch.Generator().manual_seed(0)
             elbo = estimate_elbo(model, x, samples=8, generator=generator).elbo.mean().item()
             rows.append({"loop": name, "seed": seed, "epochs": epochs, "test_elbo": round(elbo, 3)})

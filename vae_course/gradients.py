@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives import ELBOTerms, LatentVariableModel, elbo, gaussian_kl
+from vae_course.distributions import DiagonalGaussian, kl
+from vae_course.objectives import ELBOTerms, LatentVariableModel, check_diagonal, check_fits, elbo
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def gaussian_score(z: Tensor, q: DiagonalGaussian) -> GaussianGradient:
         z: samples of q, shape `(samples, ..., latent)`.
         q: the distribution they were drawn from.
     """
+    check_diagonal(gaussian_score, q)
     noise = (z - q.mean) / q.stddev
     return GaussianGradient(noise / q.stddev, 0.5 * (noise.square() - 1))
 
@@ -102,15 +103,16 @@ def pathwise(slope: Tensor, z: Tensor, q: DiagonalGaussian) -> GaussianGradient:
 
     Source: Kingma & Welling (2014), section 2.4; Rezende et al. (2014), section 3.
     """
+    check_diagonal(pathwise, q)
     return GaussianGradient(slope, 0.5 * slope * (z - q.mean))
 
 
 @dataclass(frozen=True)
-class ScoreFunctionELBO:
+class ScoreFunctionLoss:
     """−ELBO as a training objective, with the score-function gradient for the encoder.
 
     No gradient passes through z. The decoder's gradient and that of the KL are as in
-    `NegativeELBO`.
+    `ELBOLoss`.
 
     Attributes:
         k: samples an image; with two or more, each has the others' mean as its baseline, a single
@@ -129,6 +131,7 @@ class ScoreFunctionELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate on a batch; `loss` has the value of −ELBO, averaged over the samples."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
         z = q.sample((self.k,), generator)
         log_px = model.decode(z).log_prob(x)  # (k, batch)
@@ -137,6 +140,6 @@ class ScoreFunctionELBO:
         # Its gradient is the estimate; its value means nothing and is taken out again.
         surrogate = ((values - baseline) * q.log_prob(z)).mean(0)
         reconstruction = -log_px.mean(0)
-        kl = gaussian_kl(q.mean, q.log_var).sum(-1)
-        loss = -elbo(-reconstruction, kl) - (surrogate - surrogate.detach())
-        return ELBOTerms(loss, reconstruction, kl)
+        divergence = kl(q, model.prior())
+        loss = -elbo(-reconstruction, divergence) - (surrogate - surrogate.detach())
+        return ELBOTerms(loss, reconstruction, divergence)

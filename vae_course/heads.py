@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from vae_course.distributions import DiagonalGaussian, FullGaussian
 from vae_course.models import VAE
 from vae_course.models.shapes import check_images
+from vae_course.networks import Network
 
 # Name → (the log-variance of a head's output, the output at which the variance is one).
 VARIANCE_HEADS: dict[str, tuple[Callable[[Tensor], Tensor], float]] = {
@@ -34,7 +35,7 @@ class VarianceHeadVAE(VAE):
         settings: those of `VAE`.
 
     Raises:
-        ValueError: no head of that name.
+        ValueError: no head of that name, or an encoder of your own that does not end in a bias.
     """
 
     def __init__(self, *arguments: Any, head: str, **settings: Any) -> None:
@@ -42,9 +43,13 @@ class VarianceHeadVAE(VAE):
         if head not in VARIANCE_HEADS:
             raise ValueError(f"unknown head {head!r}; choose one of {', '.join(VARIANCE_HEADS)}")
         super().__init__(*arguments, **settings)
-        self.config["head"] = head
         self.to_log_var, start = VARIANCE_HEADS[head]
         bias = list(self.encoder.parameters())[-1]
+        if bias.shape != (2 * self.latent_dim,):
+            raise ValueError(
+                f"the encoder's last parameter has shape {tuple(bias.shape)}: it has to be the "
+                f"bias of its {2 * self.latent_dim} outputs, because a head starts by shifting it"
+            )
         with torch.no_grad():
             bias[self.latent_dim :] += start
 
@@ -98,14 +103,17 @@ class FullCovarianceVAE(VAE):
 
     Args:
         arguments: those of `VAE`.
+        network: as for `VAE`; an encoder of your own gives d + d (d + 1) / 2 numbers.
         settings: those of `VAE`.
 
     Source: Kingma & Welling (2019), section 2.5.1.
     """
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, network: Network = "mlp", **settings: Any) -> None:
         """Build a VAE and widen its encoder to d + d (d + 1) / 2 outputs."""
-        super().__init__(*arguments, **settings)
+        super().__init__(*arguments, network=network, **settings)
+        if not isinstance(network, str):
+            return
         layers = cast(nn.Sequential, self.encoder.layers)
         narrow = cast(nn.Linear, layers[-1])
         wide = nn.Linear(narrow.in_features, cholesky_outputs(self.latent_dim))
@@ -114,6 +122,11 @@ class FullCovarianceVAE(VAE):
                 new.zero_()
                 new[: len(old)] = old
         layers[-1] = wide
+
+    def _encoder_outputs(self, network: Network) -> int:
+        """As many as the plain VAE's at first, whose weights are to be kept; all from your own."""
+        plain = isinstance(network, str)
+        return 2 * self.latent_dim if plain else cholesky_outputs(self.latent_dim)
 
     def encode(self, x: Tensor) -> FullGaussian:  # type: ignore[override]
         """Return q(z|x) for images `(batch, channels, height, width)`."""

@@ -147,8 +147,8 @@ def test_what_is_not_there_or_not_known_is_named(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
         load_model(path)
-    storage.write(path, {"weight": torch.zeros(2)}, {"model": "Diffusion", "config": {}})
-    with pytest.raises(ValueError, match="'Diffusion'"):
+    storage.write(path, {"weight": torch.zeros(2)}, {"model": "Elsewhere", "config": {}})
+    with pytest.raises(ValueError, match="'Elsewhere'"):
         load_model(path)
 
 

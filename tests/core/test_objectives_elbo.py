@@ -11,15 +11,16 @@ from vae_course.disentangling import capacity_penalty
 from vae_course.distributions import DiagonalGaussian
 from vae_course.models import VAE, Autoencoder, LinearGaussian
 from vae_course.objectives import (
-    DReG,
-    NegativeELBO,
-    NegativeIWAE,
+    DReGLoss,
+    ELBOLoss,
+    IWAELoss,
     elbo,
     free_bits,
     gaussian_kl,
-    squared_error,
+    squared_error_loss,
 )
 from vae_course.schedules import Constant, LinearWarmup
+from vae_course.training.terms import terms_of
 
 REASONABLE = st.floats(-8, 8)
 
@@ -104,8 +105,8 @@ def test_negative_elbo_names_its_terms_and_weighs_only_the_kl(
     linear: LinearGaussian, x: torch.Tensor
 ) -> None:
     beta = LinearWarmup(10, end=4.0)
-    terms = NegativeELBO(beta)(linear, x, 5, torch.Generator().manual_seed(1))
-    plain = NegativeELBO()(linear, x, 5, torch.Generator().manual_seed(1))
+    terms = ELBOLoss(beta)(linear, x, 5, torch.Generator().manual_seed(1))
+    plain = ELBOLoss()(linear, x, 5, torch.Generator().manual_seed(1))
     assert terms.loss.shape == terms.reconstruction.shape == terms.kl.shape == (8,)
     assert_close(terms.loss, terms.reconstruction + 2.0 * terms.kl)
     assert_close(plain.loss, plain.reconstruction + plain.kl)
@@ -118,7 +119,7 @@ def test_negative_elbo_is_the_closed_form_bound_in_expectation(
     linear: LinearGaussian, x: torch.Tensor, beta: float, generator: torch.Generator
 ) -> None:
     many = x[:1].expand(20_000, -1)
-    losses = NegativeELBO(Constant(beta))(linear, many, 0, generator).loss
+    losses = ELBOLoss(Constant(beta))(linear, many, 0, generator).loss
     q = linear.encode(x[:1])
     expected = -linear.optimal_elbo(x[:1]) - (1 - beta) * gaussian_kl(q.mean, q.log_var).sum()
     assert abs(float(losses.mean() - expected)) < 4 * float(losses.std()) / math.sqrt(len(many))
@@ -126,19 +127,19 @@ def test_negative_elbo_is_the_closed_form_bound_in_expectation(
 
 @pytest.mark.parametrize(
     "objective",
-    [NegativeELBO(), NegativeIWAE(5), DReG(5), squared_error],
+    [ELBOLoss(), IWAELoss(5), DReGLoss(5), squared_error_loss],
     ids=["elbo", "iwae", "dreg", "squared-error"],
 )
 def test_the_loss_of_an_image_does_not_depend_on_the_batch_it_is_in(objective: object) -> None:
     torch.manual_seed(0)
     shape = (1, 4, 4)
-    is_vae = objective is not squared_error
+    is_vae = objective is not squared_error_loss
     model = VAE(shape, 2, widths=(8,)) if is_vae else Autoencoder(shape, 2, widths=(8,))
     if is_vae:
         silence(model)
     x = torch.randint(0, 2, (3, *shape)).float()
-    once = objective(model, x, 0, None).loss
-    twice = objective(model, torch.cat([x, x]), 0, None).loss
+    once = terms_of(objective(model, x, 0, None))["loss"]
+    twice = terms_of(objective(model, torch.cat([x, x]), 0, None))["loss"]
     assert once.shape == (3,)
     assert_close(twice, torch.cat([once, once]))
     assert_close(twice.mean(), once.mean())
@@ -154,8 +155,8 @@ def silence(model: VAE) -> None:
 
 def test_squared_error_is_a_sum_over_pixels() -> None:
     x = torch.zeros(2, 3, 4, 4)
-    terms = squared_error(lambda images: images + 0.5, x, 0)
-    assert torch.equal(terms.loss, torch.full((2,), 0.25 * 48))
+    error = squared_error_loss(lambda images: images + 0.5, x, 0)
+    assert torch.equal(error, torch.full((2,), 0.25 * 48))
 
 
 def test_free_bits_floor_the_mean_kl_of_each_group_and_stop_its_gradient() -> None:

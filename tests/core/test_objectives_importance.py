@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from vae_course.distributions import DiagonalGaussian
 from vae_course.models import LinearGaussian, random_linear_gaussian
-from vae_course.objectives import DReG, NegativeELBO, NegativeIWAE, iwae_bound, log_weights
+from vae_course.objectives import DReGLoss, ELBOLoss, IWAELoss, iwae_bound, log_weights
 
 
 class Tiny(nn.Module):
@@ -55,7 +55,7 @@ def test_fewer_than_one_sample_is_refused(linear: LinearGaussian, x: torch.Tenso
     with pytest.raises(ValueError, match=f"k = {k}"):
         log_weights(linear, x, k)
     with pytest.raises(ValueError, match=f"k = {k}"):
-        DReG(k)(linear, x, 0)
+        DReGLoss(k)(linear, x, 0)
 
 
 def test_the_bound_is_exact_for_any_k_when_q_is_the_posterior(line: LinearGaussian) -> None:
@@ -89,7 +89,7 @@ def test_l1_is_the_elbo_l_k_grows_with_k_and_log_px_is_its_limit() -> None:
         bounds = iwae_bound(log_w.view(-1, k))
         means.append(float(bounds.mean()))
         errors.append(float(bounds.std()) / math.sqrt(len(bounds)))
-    negative_elbo = NegativeELBO()(model, x.expand(50_000, -1), 0).loss
+    negative_elbo = ELBOLoss()(model, x.expand(50_000, -1), 0).loss
     spread = float(negative_elbo.std()) / math.sqrt(50_000)
     assert abs(means[0] + float(negative_elbo.mean())) < 4 * (errors[0] + spread)
     assert means[0] + 10 * errors[0] < means[1] and means[1] + 5 * errors[1] < means[2]
@@ -99,7 +99,7 @@ def test_l1_is_the_elbo_l_k_grows_with_k_and_log_px_is_its_limit() -> None:
 
 def test_negative_iwae_is_minus_the_bound_and_its_gradient_the_weighted_sum() -> None:
     model, x = Tiny(), torch.tensor([[1.2], [-0.7]], dtype=torch.float64)
-    loss = NegativeIWAE(6)(model, x, 0, torch.Generator().manual_seed(1)).loss
+    loss = IWAELoss(6)(model, x, 0, torch.Generator().manual_seed(1))
     log_w = log_weights(model, x, 6, torch.Generator().manual_seed(1))
     assert_close(loss, -torch.log(log_w.exp().mean(-1)))
     weights = torch.softmax(log_w, -1).detach()
@@ -110,8 +110,8 @@ def test_negative_iwae_is_minus_the_bound_and_its_gradient_the_weighted_sum() ->
 
 def test_dreg_has_the_value_of_the_bound_and_the_iwae_gradient_for_the_decoder() -> None:
     model, x = Tiny(), torch.tensor([[1.2], [-0.7]], dtype=torch.float64)
-    dreg = DReG(6)(model, x, 0, torch.Generator().manual_seed(1)).loss
-    iwae = NegativeIWAE(6)(model, x, 0, torch.Generator().manual_seed(1)).loss
+    dreg = DReGLoss(6)(model, x, 0, torch.Generator().manual_seed(1))
+    iwae = IWAELoss(6)(model, x, 0, torch.Generator().manual_seed(1))
     assert_close(dreg, iwae)
     (ours,) = torch.autograd.grad(dreg.mean(), [model.slope])
     (theirs,) = torch.autograd.grad(iwae.mean(), [model.slope])
@@ -120,7 +120,7 @@ def test_dreg_has_the_value_of_the_bound_and_the_iwae_gradient_for_the_decoder()
 
 def test_dreg_encoder_gradient_is_the_sum_of_squared_weights_times_the_path() -> None:
     model, x = Tiny(), torch.tensor([[1.2]], dtype=torch.float64)
-    loss = DReG(5)(model, x, 0, torch.Generator().manual_seed(1)).loss
+    loss = DReGLoss(5)(model, x, 0, torch.Generator().manual_seed(1))
     gradient = torch.autograd.grad(loss.sum(), model.encoder)
     q = model.encode(x)
     z = q.rsample((5,), torch.Generator().manual_seed(1))
@@ -139,22 +139,22 @@ def encoder_gradients(objective: object, repeats: int) -> torch.Tensor:
     log_var = torch.full((repeats, 1), 0.6, dtype=torch.float64, requires_grad=True)
     model.encode = lambda x: DiagonalGaussian(gain * x, log_var)
     x = torch.full((repeats, 1), 1.2, dtype=torch.float64)
-    objective(model, x, 0, seeds).loss.sum().backward()
+    objective(model, x, 0, seeds).sum().backward()
     return torch.cat([gain.grad, log_var.grad], dim=1)
 
 
 def test_dreg_is_unbiased_for_the_encoder_and_quieter_at_large_k() -> None:
     repeats = 20_000
-    dreg = encoder_gradients(DReG(8), repeats)
-    iwae = encoder_gradients(NegativeIWAE(8), repeats)
+    dreg = encoder_gradients(DReGLoss(8), repeats)
+    iwae = encoder_gradients(IWAELoss(8), repeats)
     error = torch.sqrt((dreg.var(0) + iwae.var(0)) / repeats)
     assert torch.all((dreg.mean(0) - iwae.mean(0)).abs() < 4 * error)
     assert torch.all(iwae.mean(0).abs() > 10 * error)  # there is a gradient to be unbiased for
-    quiet, loud = encoder_gradients(DReG(64), 2000), encoder_gradients(NegativeIWAE(64), 2000)
+    quiet, loud = encoder_gradients(DReGLoss(64), 2000), encoder_gradients(IWAELoss(64), 2000)
     assert torch.all(quiet.var(0) < 0.2 * loud.var(0))
 
 
 def test_dreg_evaluates_without_gradients(linear: LinearGaussian, x: torch.Tensor) -> None:
     with torch.no_grad():
-        loss = DReG(3)(linear, x, 0).loss
+        loss = DReGLoss(3)(linear, x, 0)
     assert loss.shape == (8,) and not loss.requires_grad

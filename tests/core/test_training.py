@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from vae_course.data import Labeled
 from vae_course.models import VAE, Autoencoder, save_model
-from vae_course.objectives import NegativeELBO, NegativeIWAE, gaussian_kl, squared_error
+from vae_course.objectives import ELBOLoss, IWAELoss, gaussian_kl, squared_error_loss
 from vae_course.schedules import Constant, CosineDecay, LinearWarmup
 from vae_course.training import DivergenceError, count_steps, default_fabric, fit
 
@@ -84,13 +84,13 @@ class Spy:
 
 def test_training_lowers_the_loss_and_leaves_the_model_ready_to_use() -> None:
     model = make_vae()
-    history = train(model, NegativeELBO(), epochs=15, images=pictures(256), transform=binary)
+    history = train(model, ELBOLoss(), epochs=15, images=pictures(256), transform=binary)
     assert history.train["loss"][-1] < history.train["loss"][0] - 10
     assert not model.training
 
 
 def test_history_holds_every_term_apart_in_nats_per_image() -> None:
-    objective = NegativeELBO(LinearWarmup(8, end=2.0))
+    objective = ELBOLoss(LinearWarmup(8, end=2.0))
     model, images = make_vae(likelihood="gaussian"), pictures(64)
     history = train(model, objective, images=images, validation=images, learning_rate=Constant(0.0))
     assert list(history.train) == list(history.validation) == ["loss", "reconstruction", "kl"]
@@ -129,12 +129,12 @@ def test_the_seed_is_all_the_randomness_there_is() -> None:
     models = [make_vae() for _ in range(3)]
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    train(models[0], NegativeELBO(), transform=binary, seed=1)
+    train(models[0], ELBOLoss(), transform=binary, seed=1)
     assert torch.equal(before, torch.get_rng_state())
     torch.manual_seed(6)
-    train(models[1], NegativeELBO(), transform=binary, seed=1)
+    train(models[1], ELBOLoss(), transform=binary, seed=1)
     assert_same(models[0], models[1])
-    train(models[2], NegativeELBO(), transform=binary, seed=2)
+    train(models[2], ELBOLoss(), transform=binary, seed=2)
     assert not torch.equal(models[0].encoder.layers[0].weight, models[2].encoder.layers[0].weight)
 
 
@@ -146,7 +146,12 @@ def test_no_two_random_streams_of_a_run_are_the_same() -> None:
         return x
 
     train(
-        make_autoencoder(), squared_error, epochs=3, transform=spy, validation=pictures(16), seed=0
+        make_autoencoder(),
+        squared_error_loss,
+        epochs=3,
+        transform=spy,
+        validation=pictures(16),
+        seed=0,
     )
     # Four steps and one look at the held-out images, three times.
     held_out = draws[4::5]
@@ -159,8 +164,8 @@ def test_no_two_random_streams_of_a_run_are_the_same() -> None:
 
 def test_the_rate_follows_its_schedule() -> None:
     by_start, by_schedule = make_autoencoder(), make_autoencoder()
-    train(by_start, squared_error, learning_rate=1e-2)
-    train(by_schedule, squared_error, learning_rate=CosineDecay(8, 1e-2))
+    train(by_start, squared_error_loss, learning_rate=1e-2)
+    train(by_schedule, squared_error_loss, learning_rate=CosineDecay(8, 1e-2))
     assert_same(by_start, by_schedule)
 
     @dataclass(frozen=True)
@@ -169,12 +174,12 @@ def test_the_rate_follows_its_schedule() -> None:
             return 1e-2 if step < 4 else 0.0
 
     short, long = make_autoencoder(), make_autoencoder()
-    train(short, squared_error, epochs=1, learning_rate=UntilFour())
-    train(long, squared_error, epochs=3, learning_rate=UntilFour())
+    train(short, squared_error_loss, epochs=1, learning_rate=UntilFour())
+    train(long, squared_error_loss, epochs=3, learning_rate=UntilFour())
     assert_same(short, long)
     # Adam's first step is as long as the rate, whatever the gradient.
     before, after = make_autoencoder(), make_autoencoder()
-    train(after, squared_error, epochs=1, batch_size=64, learning_rate=Constant(3e-3))
+    train(after, squared_error_loss, epochs=1, batch_size=64, learning_rate=Constant(3e-3))
     moved = (after.decoder.layers[-1].bias - before.decoder.layers[-1].bias).abs()
     assert_close(moved, torch.full_like(moved, 3e-3), rtol=1e-3, atol=0)
 
@@ -182,7 +187,7 @@ def test_the_rate_follows_its_schedule() -> None:
 def test_validation_has_the_same_noise_each_epoch_and_changes_nothing() -> None:
     frozen = train(
         make_vae(),
-        NegativeIWAE(2),
+        IWAELoss(2),
         epochs=3,
         transform=binary,
         validation=pictures(70, seed=1),
@@ -191,16 +196,16 @@ def test_validation_has_the_same_noise_each_epoch_and_changes_nothing() -> None:
     assert len(set(frozen.validation["loss"])) == 1
     assert len(set(frozen.train["loss"])) == 3
     watched, alone = make_vae(), make_vae()
-    train(watched, NegativeELBO(), transform=binary, validation=pictures(70, seed=1))
-    train(alone, NegativeELBO(), transform=binary)
+    train(watched, ELBOLoss(), transform=binary, validation=pictures(70, seed=1))
+    train(alone, ELBOLoss(), transform=binary)
     assert_same(watched, alone)
 
 
 def test_validation_is_the_mean_over_every_held_out_image_without_gradients() -> None:
     held_out, model, spy = pictures(37, seed=1), make_autoencoder(), Spy()
-    history = train(model, squared_error, validation=held_out)
+    history = train(model, squared_error_loss, validation=held_out)
     with torch.no_grad():
-        exact = squared_error(model, held_out, 0).loss.mean()
+        exact = squared_error_loss(model, held_out, 0).mean()
     assert history.validation["loss"][-1] == pytest.approx(float(exact), rel=1e-5)
     train(model, spy, validation=held_out, epochs=1)
     assert spy.grad == spy.training == [True] * 4 + [False] * 3
@@ -217,7 +222,7 @@ class Poisoned:
     def __call__(
         self, model: torch.nn.Module, x: torch.Tensor, step: int, generator: torch.Generator
     ) -> Terms:
-        loss = squared_error(model, x, step).loss
+        loss = squared_error_loss(model, x, step)
         size = torch.full_like(loss, self.value if step == self.at else 1.0)
         return Terms(loss + 0 * size, size)
 
@@ -233,7 +238,7 @@ def test_a_term_that_is_no_number_stops_the_run_with_its_step_and_name(
 
 def test_a_rate_far_too_high_stops_the_run() -> None:
     with pytest.raises(DivergenceError, match=r"step \d+: the term 'loss' is"):
-        train(make_autoencoder(), squared_error, epochs=50, learning_rate=Constant(1e6))
+        train(make_autoencoder(), squared_error_loss, epochs=50, learning_rate=Constant(1e6))
 
 
 def test_after_divergence_the_checkpoint_is_from_before(tmp_path: Path) -> None:
@@ -283,13 +288,13 @@ def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(
 ) -> None:
     given = {"epochs": 5, "validation": pictures(20, seed=1)}
     whole = make_vae(**options)
-    expected = train(whole, NegativeELBO(), transform=binary, fabric=cpu(precision), **given)
+    expected = train(whole, ELBOLoss(), transform=binary, fabric=cpu(precision), **given)
     path = tmp_path / "run.safetensors"
     for call in (9, 14):  # in the second epoch, and again after it was resumed
         with pytest.raises(InterruptionError):
             train(
                 make_vae(**options),
-                NegativeELBO(),
+                ELBOLoss(),
                 transform=interrupted_at(call),
                 checkpoint=path,
                 fabric=cpu(precision),
@@ -298,7 +303,7 @@ def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(
     resumed = make_vae(**options)
     history = train(
         resumed,
-        NegativeELBO(),
+        ELBOLoss(),
         transform=binary,
         checkpoint=path,
         fabric=cpu(precision),
@@ -311,9 +316,9 @@ def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     path, model = tmp_path / "run.safetensors", make_autoencoder()
-    first = train(model, squared_error, checkpoint=path)
+    first = train(model, squared_error_loss, checkpoint=path)
     spy = make_autoencoder(width=16)
-    again = train(spy, squared_error, checkpoint=path)
+    again = train(spy, squared_error_loss, checkpoint=path)
     assert_same(model, spy)
     assert again == first
 
@@ -334,30 +339,30 @@ def test_a_checkpoint_of_another_run_is_refused_with_what_differs(
     change: dict[str, object], named: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "run.safetensors"
-    train(make_autoencoder(), squared_error, checkpoint=path)
+    train(make_autoencoder(), squared_error_loss, checkpoint=path)
     with pytest.raises(ValueError, match=rf"run\.safetensors belongs to another run.*{named}"):
-        train(make_autoencoder(), squared_error, checkpoint=path, **change)
+        train(make_autoencoder(), squared_error_loss, checkpoint=path, **change)
 
 
 def test_a_checkpoint_of_another_model_or_objective_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
-    train(make_vae(), NegativeELBO(), checkpoint=path)
+    train(make_vae(), ELBOLoss(), checkpoint=path)
     with pytest.raises(ValueError, match=r"another run.*'objective'"):
-        train(make_vae(), NegativeELBO(Constant(4.0)), checkpoint=path)
+        train(make_vae(), ELBOLoss(Constant(4.0)), checkpoint=path)
     with pytest.raises(ValueError, match=r"another run.*'model'.*continuous-bernoulli"):
-        train(make_vae(likelihood="continuous-bernoulli"), NegativeELBO(), checkpoint=path)
+        train(make_vae(likelihood="continuous-bernoulli"), ELBOLoss(), checkpoint=path)
 
 
 def test_a_file_that_is_no_whole_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     save_model(make_autoencoder(), path)
     with pytest.raises(ValueError, match="belongs to another run"):
-        train(make_autoencoder(), squared_error, checkpoint=path)
+        train(make_autoencoder(), squared_error_loss, checkpoint=path)
     path.unlink()
-    train(make_autoencoder(), squared_error, checkpoint=path)
+    train(make_autoencoder(), squared_error_loss, checkpoint=path)
     path.write_bytes(path.read_bytes()[:-5])
     with pytest.raises(ValueError, match="is not a whole file"):
-        train(make_autoencoder(), squared_error, checkpoint=path)
+        train(make_autoencoder(), squared_error_loss, checkpoint=path)
 
 
 @pytest.mark.parametrize(
@@ -370,7 +375,7 @@ def test_a_file_that_is_no_whole_checkpoint_is_refused(tmp_path: Path) -> None:
 )
 def test_sizes_that_do_not_fit_are_refused(options: dict[str, int], named: str) -> None:
     with pytest.raises(ValueError, match=named):
-        train(make_autoencoder(), squared_error, **options)
+        train(make_autoencoder(), squared_error_loss, **options)
 
 
 def test_under_bf16_pixels_are_exact_and_every_term_is_float32() -> None:
@@ -381,7 +386,7 @@ def test_under_bf16_pixels_are_exact_and_every_term_is_float32() -> None:
 
     def objective(model: VAE, x: torch.Tensor, step: int, generator: torch.Generator) -> object:
         seen.append(x)
-        terms = NegativeELBO()(model, x, step, generator)
+        terms = ELBOLoss()(model, x, step, generator)
         dtypes.update({x.dtype, terms.loss.dtype, terms.reconstruction.dtype, terms.kl.dtype})
         return terms
 
@@ -408,7 +413,7 @@ def test_bf16_reaches_the_elbo_of_float32() -> None:
     for precision, seed in (("32-true", 0), ("32-true", 1), ("bf16-mixed", 0)):
         history = train(
             make_vae(widths=(32,)),
-            NegativeELBO(),
+            ELBOLoss(),
             images=pictures(512),
             batch_size=64,
             epochs=40,
@@ -428,7 +433,7 @@ def test_the_default_device_and_precision_train() -> None:
     fabric = default_fabric()
     assert fabric.world_size == 1
     model = make_autoencoder()
-    history = fit(model, pictures(64), squared_error, epochs=1, batch_size=16)
+    history = fit(model, pictures(64), squared_error_loss, epochs=1, batch_size=16)
     assert history.images_seen == 64
 
 

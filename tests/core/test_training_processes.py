@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from vae_course import storage
 from vae_course.models import VAE, Autoencoder
-from vae_course.objectives import NegativeELBO, squared_error
+from vae_course.objectives import ELBOLoss, squared_error_loss
 from vae_course.training import fit
 
 KILLED = """
@@ -60,7 +60,7 @@ def train_vae(checkpoint: Path | None) -> VAE:
     fit(
         model,
         images(),
-        NegativeELBO(),
+        ELBOLoss(),
         epochs=5,
         batch_size=16,
         transform=binary,
@@ -78,7 +78,7 @@ def train_together(fabric: Fabric, folder: Path) -> None:
     history = fit(
         model,
         images(),
-        squared_error,
+        squared_error_loss,
         epochs=4,
         batch_size=16,
         fabric=fabric,

@@ -6,16 +6,16 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vae_course.discrete import QUANTIZERS, VQVAE, CodePrior, code_length, perplexity, vq_loss
+from vae_course.discrete import QUANTIZERS, VQVAE, CodePrior, code_length_loss, perplexity, vq_loss
 from vae_course.models import load_model, save_model
 from vae_course.training import fit
 
 SHAPE = (1, 8, 8)
 SETTINGS = {
-    "gradient": {"codes": 6, "dim": 4},
-    "ema": {"codes": 6, "dim": 4, "restart_below": 0.1},
+    "gradient": {"codebook_size": 6, "dim": 4},
+    "ema": {"codebook_size": 6, "dim": 4, "restart_below": 0.1},
     "finite-scalar": {"levels": [3, 3]},
-    "gumbel": {"codes": 6, "dim": 4},
+    "gumbel": {"codebook_size": 6, "dim": 4},
 }
 
 
@@ -97,7 +97,7 @@ def test_the_terms_count_the_codes_of_the_batch(x: torch.Tensor) -> None:
 def test_with_the_uniform_prior_the_bound_is_below_the_sum_over_all_maps() -> None:
     """(14.9) on a model whose maps can be listed: one position, six codes."""
     torch.manual_seed(0)
-    settings = {"codes": 6, "dim": 4, "likelihood": "bernoulli"}
+    settings = {"codebook_size": 6, "dim": 4, "likelihood": "bernoulli"}
     made = VQVAE((1, 2, 2), quantizer="ema", halvings=1, width=8, residual=(1, 4), **settings)
     x = torch.bernoulli(torch.full((5, 1, 2, 2), 0.5), generator=seeded())
     made.eval()
@@ -129,7 +129,7 @@ def test_a_trained_prior_reaches_the_entropy_of_its_source() -> None:
     maps = pair[torch.randint(2, (256,), generator=seeded())]
     torch.manual_seed(0)
     prior = CodePrior(3, (2, 2), width=16, heads=2, layers=1)
-    fit(prior, maps, code_length, epochs=30, batch_size=64, learning_rate=1e-2)
+    fit(prior, maps, code_length_loss, epochs=30, batch_size=64, learning_rate=1e-2)
     assert float(prior.log_prob(pair).detach().mean()) == pytest.approx(-math.log(2), abs=0.1)
     drawn = prior.sample(50, seeded(1))
     known = (drawn.unsqueeze(1) == pair).flatten(2).all(-1).any(-1)

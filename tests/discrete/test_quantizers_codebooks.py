@@ -34,7 +34,7 @@ def made(name: str) -> Quantizer:
     torch.manual_seed(0)
     if name == "finite-scalar":
         return QUANTIZERS[name](levels=[5, 4, 3, 2])
-    return QUANTIZERS[name](codes=8, dim=4)
+    return QUANTIZERS[name](codebook_size=8, dim=4)
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)
@@ -42,12 +42,12 @@ def test_every_quantizer_keeps_the_contract(name: str, z_e: torch.Tensor) -> Non
     quantizer = made(name).eval()
     z_e.requires_grad_()
     found = quantizer(z_e)
-    assert found.codes.shape == z_e.shape
+    assert found.z_q.shape == z_e.shape
     assert found.indices.shape == (6, 3, 3)
     assert found.indices.dtype == torch.int64
-    assert found.indices.min() >= 0 and found.indices.max() < quantizer.codes
+    assert found.indices.min() >= 0 and found.indices.max() < quantizer.codebook_size
     assert found.loss.shape == (6,)
-    assert_close(quantizer.lookup(found.indices), found.codes)
+    assert_close(quantizer.lookup(found.indices), found.z_q)
 
 
 @pytest.mark.parametrize("name", QUANTIZERS)
@@ -64,7 +64,7 @@ def test_the_loss_is_per_image_and_independent_of_the_batch(name: str, z_e: torc
 def test_gradients_reach_the_encoder(name: str, z_e: torch.Tensor) -> None:
     z_e.requires_grad_()
     weight = torch.randn(z_e.shape, generator=seeded(1))
-    (gradient,) = torch.autograd.grad((weight * made(name)(z_e).codes).sum(), z_e)
+    (gradient,) = torch.autograd.grad((weight * made(name)(z_e).z_q).sum(), z_e)
     if name == "finite-scalar":
         assert torch.all((gradient * weight) >= 0) and gradient.any()
     else:
@@ -133,10 +133,10 @@ def test_finite_scalars_reach_every_code_and_no_other(levels: list[int]) -> None
     quantizer = FiniteScalar(levels)
     z = 1.5 * torch.randn(200_000, 1, len(levels), generator=seeded())
     found = quantizer(z)
-    assert quantizer.codes == math.prod(levels)
-    assert torch.equal(found.indices.unique(), torch.arange(quantizer.codes))
-    grid = quantizer.lookup(torch.arange(quantizer.codes))
-    assert len(grid.unique(dim=0)) == quantizer.codes
+    assert quantizer.codebook_size == math.prod(levels)
+    assert torch.equal(found.indices.unique(), torch.arange(quantizer.codebook_size))
+    grid = quantizer.lookup(torch.arange(quantizer.codebook_size))
+    assert len(grid.unique(dim=0)) == quantizer.codebook_size
     assert grid.abs().max() <= 1
     for axis, level in enumerate(levels):
         steps = grid[:, axis].unique().diff()
@@ -144,7 +144,7 @@ def test_finite_scalars_reach_every_code_and_no_other(levels: list[int]) -> None
 
 
 def test_finite_scalars_keep_zero_and_refuse_one_level() -> None:
-    assert torch.equal(FiniteScalar([5, 4])(torch.zeros(1, 1, 2)).codes, torch.zeros(1, 1, 2))
+    assert torch.equal(FiniteScalar([5, 4])(torch.zeros(1, 1, 2)).z_q, torch.zeros(1, 1, 2))
     with pytest.raises(ValueError, match="at least two"):
         FiniteScalar([5, 1])
 
@@ -160,12 +160,12 @@ def test_the_relaxed_choice_is_charged_its_distance_from_uniform(z_e: torch.Tens
     found = quantizer(z_e, seeded())
     assert_close(found.loss, torch.full((6,), 9 * math.log(8)))
     assert torch.all(found.indices == 2)
-    assert_close(found.codes, quantizer.codebook[2].expand(6, 3, 3, 4))
+    assert_close(found.z_q, quantizer.codebook[2].expand(6, 3, 3, 4))
 
 
 def test_the_relaxed_choice_hardens_as_the_temperature_falls(z_e: torch.Tensor) -> None:
     quantizer = GumbelCodebook(8, 4, temperature=1e-3).train()
-    distance = torch.cdist(quantizer(z_e, seeded()).codes.reshape(-1, 4), quantizer.codebook)
+    distance = torch.cdist(quantizer(z_e, seeded()).z_q.reshape(-1, 4), quantizer.codebook)
     assert distance.min(1).values.max() < 0.5
 
 

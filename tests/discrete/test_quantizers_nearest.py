@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from vae_course.discrete import (
-    CodebookEMA,
+    EMAState,
     code_counts,
     codebook_loss,
     commitment_loss,
@@ -29,9 +29,9 @@ def test_quantize_takes_the_nearest_code(z_e: torch.Tensor, codebook: torch.Tens
     result = quantize(z_e, codebook)
     distances = (z_e.unsqueeze(-2) - codebook).square().sum(-1)
     assert torch.equal(result.indices, distances.argmin(-1))
-    assert torch.equal(result.codes, codebook[result.indices])
-    assert torch.equal(result.straight_through, result.codes)
-    again = quantize(result.codes, codebook)
+    assert torch.equal(result.entries, codebook[result.indices])
+    assert torch.equal(result.straight_through, result.entries)
+    again = quantize(result.entries, codebook)
     assert torch.equal(again.indices, result.indices)
 
 
@@ -51,11 +51,11 @@ def test_each_loss_is_a_sum_an_image_and_moves_only_its_own_side(
 ) -> None:
     z_e.requires_grad_()
     codebook.requires_grad_()
-    codes = quantize(z_e, codebook).codes
-    squared = (z_e - codes).square().sum((1, 2, 3)).detach()
+    entries = quantize(z_e, codebook).entries
+    squared = (z_e - entries).square().sum((1, 2, 3)).detach()
     for loss, moved, still in (
-        (codebook_loss(z_e, codes), codebook, z_e),
-        (commitment_loss(z_e, codes), z_e, codebook),
+        (codebook_loss(z_e, entries), codebook, z_e),
+        (commitment_loss(z_e, entries), z_e, codebook),
     ):
         assert_close(loss.detach(), squared)
         gradient, none = torch.autograd.grad(
@@ -67,7 +67,7 @@ def test_each_loss_is_a_sum_an_image_and_moves_only_its_own_side(
 
 def codebook_gradient(z_e: torch.Tensor, codebook: torch.Tensor) -> torch.Tensor:
     codebook = codebook.clone().requires_grad_()
-    loss = codebook_loss(z_e, quantize(z_e, codebook).codes).mean()
+    loss = codebook_loss(z_e, quantize(z_e, codebook).entries).mean()
     return torch.autograd.grad(loss, codebook)[0]
 
 
@@ -118,7 +118,7 @@ def test_the_first_ema_step_puts_a_code_at_the_mean_of_its_encodings(
     z_e: torch.Tensor, codebook: torch.Tensor
 ) -> None:
     indices = quantize(z_e, codebook).indices
-    after = ema_update(CodebookEMA.start(codebook), z_e, indices, decay=0.99)
+    after = ema_update(EMAState.start(codebook), z_e, indices, decay=0.99)
     for code in range(16):
         members = z_e[indices == code]
         expected = members.mean(0) if len(members) else codebook[code]
@@ -127,7 +127,7 @@ def test_the_first_ema_step_puts_a_code_at_the_mean_of_its_encodings(
 
 
 def test_ema_of_a_steady_stream_is_the_mean_at_every_step(z_e: torch.Tensor) -> None:
-    state = CodebookEMA.start(torch.zeros(2, 4))
+    state = EMAState.start(torch.zeros(2, 4))
     indices = torch.zeros(3, 5, 7, dtype=torch.int64)
     for _ in range(5):
         state = ema_update(state, z_e, indices, decay=0.9)
@@ -135,7 +135,7 @@ def test_ema_of_a_steady_stream_is_the_mean_at_every_step(z_e: torch.Tensor) -> 
 
 
 def test_ema_weighs_the_past_by_its_decay() -> None:
-    state = CodebookEMA.start(torch.zeros(1, 1))
+    state = EMAState.start(torch.zeros(1, 1))
     one = torch.zeros(1, 1, dtype=torch.int64)
     for value in (4.0, 10.0):
         state = ema_update(state, torch.full((1, 1, 1), value), one, decay=0.5)
@@ -143,7 +143,7 @@ def test_ema_weighs_the_past_by_its_decay() -> None:
 
 
 def test_codes_nothing_chooses_stay_finite_and_where_they_were(codebook: torch.Tensor) -> None:
-    state = CodebookEMA.start(codebook)
+    state = EMAState.start(codebook)
     state = ema_update(state, torch.ones(1, 1, 4), torch.tensor([[3]]), decay=0.9)
     for _ in range(3000):
         state = ema_update(state, torch.zeros(1, 1, 4), torch.tensor([[0]]), decay=0.9)
@@ -155,7 +155,7 @@ def test_codes_nothing_chooses_stay_finite_and_where_they_were(codebook: torch.T
 def test_ema_leaves_the_state_before_it_alone_and_refuses_a_decay_that_is_none(
     z_e: torch.Tensor, codebook: torch.Tensor
 ) -> None:
-    state, indices = CodebookEMA.start(codebook), quantize(z_e, codebook).indices
+    state, indices = EMAState.start(codebook), quantize(z_e, codebook).indices
     ema_update(state, z_e, indices)
     assert torch.equal(state.counts, torch.zeros(16)) and torch.equal(state.codebook, codebook)
     with pytest.raises(ValueError, match=r"decay = 1.0"):

@@ -7,10 +7,10 @@ import torch
 from torch.testing import assert_close
 
 from vae_course.disentangling import (
-    DIPELBO,
-    BetaTC,
-    CapacityELBO,
-    FactorELBO,
+    BetaTCLoss,
+    CapacityLoss,
+    DIPLoss,
+    FactorLoss,
     FactorVAE,
     dip_penalty,
     minibatch_weights,
@@ -21,7 +21,7 @@ from vae_course.disentangling import (
 from vae_course.distributions import DiagonalGaussian
 from vae_course.models import VAE
 from vae_course.networks import frozen
-from vae_course.objectives import NegativeELBO
+from vae_course.objectives import ELBOLoss
 from vae_course.schedules import Constant, LinearWarmup
 from vae_course.training import fit
 
@@ -50,14 +50,14 @@ def factor_vae() -> FactorVAE:
 
 
 def test_capacity_takes_the_mean_kl_and_its_schedule(vae: VAE, x: torch.Tensor) -> None:
-    objective = CapacityELBO(LinearWarmup(10, 5.0), gamma=3.0)
+    objective = CapacityLoss(LinearWarmup(10, 5.0), gamma=3.0)
     terms = objective(vae, x, 4, seeded())
     penalty = 3.0 * (terms.kl.mean() - 2.0).abs()
     assert_close(terms.loss, terms.reconstruction + penalty)
 
 
 def test_beta_tc_with_beta_one_is_a_sampled_elbo(vae: VAE, x: torch.Tensor) -> None:
-    terms = BetaTC(Constant(1.0), n_data=100)(vae, x, 0, seeded())
+    terms = BetaTCLoss(Constant(1.0), n_data=100)(vae, x, 0, seeded())
     q = vae.encode(x)
     z = q.rsample(generator=seeded())
     sampled_kl = q.log_prob(z) - vae.prior().log_prob(z)
@@ -70,7 +70,7 @@ def test_beta_tc_with_beta_one_is_a_sampled_elbo(vae: VAE, x: torch.Tensor) -> N
 def test_beta_weighs_the_total_correlation_alone(
     vae: VAE, x: torch.Tensor, name: str, weights: object
 ) -> None:
-    one, six = (BetaTC(Constant(b), 100, name)(vae, x, 0, seeded()) for b in (1.0, 6.0))
+    one, six = (BetaTCLoss(Constant(b), 100, name)(vae, x, 0, seeded()) for b in (1.0, 6.0))
     assert_close(six.loss - one.loss, 5 * one.total_correlation, rtol=1e-4, atol=1e-4)
     q = vae.encode(x)
     known = tc_decomposition(q.rsample(generator=seeded()), q.mean, q.log_var, weights(len(x), 100))
@@ -79,19 +79,19 @@ def test_beta_weighs_the_total_correlation_alone(
 
 def test_beta_tc_refuses_unknown_weights() -> None:
     with pytest.raises(ValueError, match="'even'; choose one of stratified, minibatch"):
-        BetaTC(Constant(1.0), 100, "even")
+        BetaTCLoss(Constant(1.0), 100, "even")
 
 
 def test_factor_vae_without_gamma_is_the_vae(factor_vae: FactorVAE, x: torch.Tensor) -> None:
-    terms = FactorELBO(0.0)(factor_vae, x, 0, seeded())
-    plain = NegativeELBO()(factor_vae, x, 0, seeded())
+    terms = FactorLoss(0.0)(factor_vae, x, 0, seeded())
+    plain = ELBOLoss()(factor_vae, x, 0, seeded())
     assert_close(terms.loss - terms.discriminator, plain.loss)
 
 
 def test_each_network_learns_from_its_own_loss(factor_vae: FactorVAE, x: torch.Tensor) -> None:
     def gradients(pick: str) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None]]:
         factor_vae.zero_grad()
-        terms = FactorELBO(5.0)(factor_vae, x, 0, seeded())
+        terms = FactorLoss(5.0)(factor_vae, x, 0, seeded())
         parts = {
             "all": terms.loss,
             "discriminator": terms.discriminator,
@@ -112,7 +112,7 @@ def test_each_network_learns_from_its_own_loss(factor_vae: FactorVAE, x: torch.T
 
 
 def test_the_total_correlation_reaches_the_encoder(factor_vae: FactorVAE, x: torch.Tensor) -> None:
-    terms = FactorELBO(5.0)(factor_vae, x, 0, seeded())
+    terms = FactorLoss(5.0)(factor_vae, x, 0, seeded())
     gradient = torch.autograd.grad(
         terms.total_correlation.sum(), next(factor_vae.encoder.parameters())
     )
@@ -176,7 +176,7 @@ def test_dip_penalty_is_zero_where_the_codes_are_white() -> None:
 
 
 def test_dip_elbo_adds_its_penalty(vae: VAE, x: torch.Tensor) -> None:
-    terms = DIPELBO(2.0, 5.0)(vae, x, 0, seeded())
+    terms = DIPLoss(2.0, 5.0)(vae, x, 0, seeded())
     q = vae.encode(x)
     penalty = dip_penalty(q.mean, q.log_var, 2.0, 5.0)
     assert_close(terms.loss, terms.reconstruction + terms.kl + penalty)
@@ -184,7 +184,7 @@ def test_dip_elbo_adds_its_penalty(vae: VAE, x: torch.Tensor) -> None:
 
 @pytest.mark.parametrize(
     "objective",
-    [CapacityELBO(Constant(2.0)), FactorELBO(2.0), DIPELBO(1.0, 1.0)],
+    [CapacityLoss(Constant(2.0)), FactorLoss(2.0), DIPLoss(1.0, 1.0)],
     ids=lambda objective: type(objective).__name__,
 )
 def test_repeating_the_batch_keeps_what_has_no_noise(
@@ -203,6 +203,6 @@ def test_repeating_the_batch_keeps_what_has_no_noise(
 def test_fit_trains_them() -> None:
     images = (torch.rand(64, *SHAPE, generator=seeded()) < 0.4).float()
     model = FactorVAE(SHAPE, 3, widths=(16,), discriminator_widths=(8,))
-    for objective in (FactorELBO(2.0), BetaTC(Constant(4.0), 64), DIPELBO(1.0, 1.0)):
+    for objective in (FactorLoss(2.0), BetaTCLoss(Constant(4.0), 64), DIPLoss(1.0, 1.0)):
         history = fit(model, images, objective, epochs=2, batch_size=32)
         assert math.isfinite(history.train["loss"][-1])

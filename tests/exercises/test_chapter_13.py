@@ -5,7 +5,12 @@ import math
 import pytest
 import torch
 
-from vae_course.conditional import ConditionalELBO, ConditionalVAE, class_log_marginals, log_mixture
+from vae_course.conditional import (
+    ConditionalELBOLoss,
+    ConditionalVAE,
+    class_log_marginals,
+    log_mixture,
+)
 from vae_course.data import Labeled, binarize
 from vae_course.exercises import check
 from vae_course.training import fit
@@ -129,7 +134,7 @@ def worth_of(images, labels, generator, epochs=8, asked=None):
     model = ConditionalVAE(images.shape[1:], 2, condition=2, widths=(16,))
     data = Labeled(images, labels)
     options = {"epochs": epochs, "batch_size": 50, "learning_rate": 1e-2, "transform": binarize}
-    fit(model, data, ConditionalELBO(), **options)
+    fit(model, data, ConditionalELBOLoss(), **options)
     x, y = binarize(images, generator), labels if asked is None else asked
     log_pxy = class_log_marginals(model.cpu(), x, 2, 50, generator=generator)
     return own(log_pxy, y) - log_mixture(log_pxy)

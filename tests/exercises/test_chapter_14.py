@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from vae_course.discrete import CodebookEMA, ema_update, perplexity, quantize
+from vae_course.discrete import EMAState, ema_update, perplexity, quantize
 from vae_course.exercises import check
 
 
@@ -108,7 +108,7 @@ def zeros_for_unused(codebook, batches, decay):
 
 
 def only_sums(codebook, batches, decay):
-    state = CodebookEMA.start(codebook)
+    state = EMAState.start(codebook)
     for z_e, indices in batches:
         state = ema_update(state, z_e, indices, decay)
     return state.sums

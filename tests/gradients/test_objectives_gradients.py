@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from vae_course.distributions import DiagonalGaussian, reparameterize
 from vae_course.gradients import (
-    ScoreFunctionELBO,
+    ScoreFunctionLoss,
     gaussian_score,
     leave_one_out,
     pathwise,
@@ -19,7 +19,7 @@ from vae_course.gradients import (
     slope_at,
 )
 from vae_course.models import LinearGaussian
-from vae_course.objectives import DReG, NegativeELBO, gaussian_kl
+from vae_course.objectives import DReGLoss, ELBOLoss, gaussian_kl
 
 DOUBLE = torch.float64
 
@@ -168,7 +168,7 @@ def test_sticking_the_landing_is_dreg_with_one_sample_and_silent_at_the_posterio
     mean, log_var = (p.clone().add(0.3).requires_grad_() for p in (q.mean, q.log_var))
     q = DiagonalGaussian(mean.detach(), log_var.detach())
     line.encode = lambda x: DiagonalGaussian(mean, log_var)  # type: ignore[method-assign]
-    DReG(1)(line, x, 0, torch.Generator().manual_seed(5)).loss.sum().backward()
+    DReGLoss(1)(line, x, 0, torch.Generator().manual_seed(5)).sum().backward()
     z = q.sample((1,), torch.Generator().manual_seed(5))
     path = pathwise(slope_at(z, log_w), z, q)
     assert_close(path.mean[0], -mean.grad)
@@ -195,7 +195,7 @@ def test_score_function_elbo_is_unbiased_and_only_the_encoder_notices(
     mean, log_var = (
         torch.full((copies, 3), value, dtype=DOUBLE, requires_grad=True) for value in (0.2, -0.5)
     )
-    terms = ScoreFunctionELBO(k)(
+    terms = ScoreFunctionLoss(k)(
         Copies(linear, mean, log_var), x, 0, torch.Generator().manual_seed(0)
     )
     q = DiagonalGaussian(mean, log_var)
@@ -215,7 +215,7 @@ def test_score_function_elbo_has_the_usual_gradient_for_the_decoder(
     weight = linear.weight.clone().requires_grad_()
     linear.weight = weight
     gradients = []
-    for objective in (ScoreFunctionELBO(1), NegativeELBO()):
+    for objective in (ScoreFunctionLoss(1), ELBOLoss()):
         q = linear.encode(x)
         linear.encode = lambda x, q=q: DiagonalGaussian(q.mean.detach(), q.log_var.detach())
         loss = objective(linear, x, 0, torch.Generator().manual_seed(2)).loss
@@ -228,7 +228,7 @@ def test_the_score_function_is_the_louder_one() -> None:
     linear = LinearGaussian(torch.randn(20, 2).double(), torch.zeros(20).double(), 0.5)
     x = linear.marginal().sample((1,)).expand(4000, -1)
     variances = []
-    for objective in (NegativeELBO(), ScoreFunctionELBO(4), ScoreFunctionELBO(1)):
+    for objective in (ELBOLoss(), ScoreFunctionLoss(4), ScoreFunctionLoss(1)):
         mean = torch.zeros(4000, 2, dtype=DOUBLE, requires_grad=True)
         model = Copies(linear, mean, torch.full_like(mean, -1).detach())
         loss = objective(model, x, 0, torch.Generator().manual_seed(1)).loss

@@ -14,7 +14,7 @@ from torch.testing import assert_close
 from vae_course.data import binarize
 from vae_course.distributions import DiagonalGaussian, diagonal_kl, precision_weighted
 from vae_course.hierarchical import (
-    HierarchicalELBO,
+    HierarchicalLoss,
     HierarchicalVAE,
     estimate_stack,
     unit_variances,
@@ -22,7 +22,7 @@ from vae_course.hierarchical import (
 )
 from vae_course.metrics import log_marginal
 from vae_course.models import VAE, load_model, save_model
-from vae_course.objectives import NegativeELBO, NegativeIWAE, free_bits, log_weights
+from vae_course.objectives import ELBOLoss, IWAELoss, free_bits, log_weights
 from vae_course.schedules import Constant, LinearWarmup
 from vae_course.training import fit
 
@@ -193,7 +193,7 @@ def test_steep_heads_leave_kls_and_gradients_finite(inference, settings):
     for name, weight in model.named_parameters():
         if name.startswith(("heads", "conditionals")):
             weight.data.mul_(30)
-    HierarchicalELBO()(model, x, 0).loss.mean().backward()
+    HierarchicalLoss()(model, x, 0)["loss"].mean().backward()
     gradients = torch.cat([weight.grad.flatten() for weight in model.parameters()])
     assert gradients.isfinite().all()
     assert max(q.log_var.abs().max() for q in model(x).prior) <= 10
@@ -208,11 +208,11 @@ def test_one_layer_is_the_plain_vae(inference):
     for mine, theirs in zip(plain.parameters(), one.parameters(), strict=True):
         mine.data.copy_(theirs)
     x, seeded = zeros_and_ones(), torch.Generator().manual_seed
-    ours = HierarchicalELBO(Constant(0.7))(one, x, 0, seeded(1))
-    theirs = NegativeELBO(Constant(0.7))(plain, x, 0, seeded(1))
+    ours = HierarchicalLoss(Constant(0.7))(one, x, 0, seeded(1))
+    theirs = ELBOLoss(Constant(0.7))(plain, x, 0, seeded(1))
     for name in ("loss", "reconstruction", "kl"):
-        assert_close(getattr(ours, name), getattr(theirs, name))
-    assert_close(ours.kl_1, theirs.kl)
+        assert_close(ours[name], getattr(theirs, name))
+    assert_close(ours["kl_1"], theirs.kl)
     assert_close(log_weights(one, x, 3, seeded(1)), log_weights(plain, x, 3, seeded(1)))
 
 
@@ -259,7 +259,7 @@ def test_log_weights_are_joint_over_posterior(inference, settings):
     assert got.shape == (6, 3)
     assert_close(got, want.view(3, 6).T)
     assert_close(
-        NegativeIWAE(3)(model, x, 0, torch.Generator().manual_seed(2)).loss,
+        IWAELoss(3)(model, x, 0, torch.Generator().manual_seed(2)),
         math.log(3) - torch.logsumexp(got, -1),
     )
 
@@ -286,7 +286,7 @@ def test_the_log_marginal_takes_exactly_k_samples(k, chunk, monkeypatch):
 @NETWORKS
 def test_every_weight_is_trained(inference, settings, generator):
     model = stack(inference, **settings)
-    HierarchicalELBO()(model, zeros_and_ones(), 0, generator).loss.mean().backward()
+    HierarchicalLoss()(model, zeros_and_ones(), 0, generator)["loss"].mean().backward()
     for name, weight in model.named_parameters():
         assert weight.grad is not None and weight.grad.abs().sum() > 0, name
 
@@ -308,7 +308,7 @@ def test_fit_lowers_the_loss_and_records_each_layer(inference):
     black_or_white = (torch.rand(64, 1, 1, 1) > 0.5).to(torch.uint8) * 255
     images = black_or_white.expand(64, *SHAPE).contiguous()
     model = stack(inference)
-    objective = HierarchicalELBO(LinearWarmup(20), 0.1)
+    objective = HierarchicalLoss(LinearWarmup(20), 0.1)
     options = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-2}
     history = fit(model, images, objective, transform=binarize, **options)
     assert list(history.train) == ["loss", "reconstruction", "kl", "kl_1", "kl_2", "kl_3"]
@@ -319,22 +319,22 @@ def test_fit_lowers_the_loss_and_records_each_layer(inference):
 
 def test_weight_and_free_bits_bend_the_loss_and_not_the_terms():
     model, x, seeded = stack(), zeros_and_ones(), torch.Generator().manual_seed
-    terms = HierarchicalELBO(LinearWarmup(10))(model, x, 5, seeded(0))
-    assert_close(terms.loss, terms.reconstruction + 0.5 * terms.kl)
-    floor = HierarchicalELBO(LinearWarmup(10), 2.0)(model, x, 5, seeded(0))
-    layers = torch.stack([terms.kl_1, terms.kl_2, terms.kl_3], -1)
-    assert_close(floor.kl, terms.kl)
-    assert_close(floor.loss, terms.reconstruction + 0.5 * free_bits(layers, 2.0))
-    assert floor.loss.shape == (6,)
+    terms = HierarchicalLoss(LinearWarmup(10))(model, x, 5, seeded(0))
+    assert_close(terms["loss"], terms["reconstruction"] + 0.5 * terms["kl"])
+    floor = HierarchicalLoss(LinearWarmup(10), 2.0)(model, x, 5, seeded(0))
+    layers = torch.stack([terms["kl_1"], terms["kl_2"], terms["kl_3"]], -1)
+    assert_close(floor["kl"], terms["kl"])
+    assert_close(floor["loss"], terms["reconstruction"] + 0.5 * free_bits(layers, 2.0))
+    assert floor["loss"].shape == (6,)
 
 
 def test_without_free_bits_a_negative_share_counts():
     """max(0, ·) of a share that is negative bottom-up would be no bound."""
     model = chain("bottom-up")
     _affine(model.trunks[0][1], model.heads[0], torch.zeros(4), (B**2 + S2).log())
-    terms = HierarchicalELBO()(model, observations(500), 0, torch.Generator().manual_seed(0))
-    assert terms.kl_1.mean() < 0
-    assert_close(terms.loss, terms.reconstruction + terms.kl_1 + terms.kl_2)
+    terms = HierarchicalLoss()(model, observations(500), 0, torch.Generator().manual_seed(0))
+    assert terms["kl_1"].mean() < 0
+    assert_close(terms["loss"], terms["reconstruction"] + terms["kl_1"] + terms["kl_2"])
 
 
 @NETWORKS

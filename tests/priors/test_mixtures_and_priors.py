@@ -17,8 +17,8 @@ from torch.testing import assert_close
 from vae_course.distributions import DiagonalGaussian
 from vae_course.metrics import log_marginal
 from vae_course.models import VAE, LinearGaussian, sample_images
-from vae_course.objectives import NegativeELBO, log_weights
-from vae_course.priors import LatentMixture, MonteCarloELBO, VampPriorVAE, fit_mixture, with_prior
+from vae_course.objectives import ELBOLoss, log_weights
+from vae_course.priors import LatentMixture, SampledELBOLoss, VampPriorVAE, fit_mixture, with_prior
 from vae_course.schedules import Constant
 from vae_course.training import fit
 
@@ -103,7 +103,7 @@ def test_pseudo_inputs_start_where_told_and_stay_images() -> None:
 
 def test_gradients_reach_the_pseudo_inputs_through_the_prior_alone() -> None:
     model, x = small_vamp(), torch.randint(0, 2, (6, *SHAPE)).float()
-    terms = MonteCarloELBO()(model, x, 0, torch.Generator().manual_seed(0))
+    terms = SampledELBOLoss()(model, x, 0, torch.Generator().manual_seed(0))
     terms.reconstruction.sum().backward(retain_graph=True)
     assert model.pseudo_logits.grad is None
     terms.loss.sum().backward()
@@ -115,7 +115,7 @@ def test_training_moves_the_pseudo_inputs_and_lowers_the_loss() -> None:
     before = model.pseudo_inputs.detach().clone()
     images = torch.zeros(256, *SHAPE)
     images[:, :, :, :4] = 1
-    history = fit(model, images, MonteCarloELBO(), epochs=15, batch_size=64)
+    history = fit(model, images, SampledELBOLoss(), epochs=15, batch_size=64)
     assert history.train["loss"][-1] < history.train["loss"][0] - 10
     assert not torch.equal(before, model.pseudo_inputs.detach().cpu())
 
@@ -127,12 +127,12 @@ def test_the_sampled_elbo_has_the_closed_forms_mean() -> None:
         for weights in model.encoder.parameters():
             weights.mul_(3)  # far from the prior
         many = x.expand(40_000, *SHAPE)
-        sampled = MonteCarloELBO()(model, many, 0, torch.Generator().manual_seed(1))
-        exact = NegativeELBO()(model, x, 0, torch.Generator().manual_seed(1))
+        sampled = SampledELBOLoss()(model, many, 0, torch.Generator().manual_seed(1))
+        exact = ELBOLoss()(model, x, 0, torch.Generator().manual_seed(1))
     error = sampled.kl.std() / math.sqrt(len(many))
     assert abs(sampled.kl.mean() - exact.kl[0]) < 4 * error
     assert_close(sampled.loss, sampled.reconstruction + sampled.kl)
-    half = MonteCarloELBO(Constant(0.5))(model, x, 0, torch.Generator().manual_seed(1))
+    half = SampledELBOLoss(Constant(0.5))(model, x, 0, torch.Generator().manual_seed(1))
     assert_close(half.loss, half.reconstruction + 0.5 * half.kl)
 
 

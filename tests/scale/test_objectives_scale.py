@@ -10,9 +10,9 @@ from torch.testing import assert_close
 from vae_course.data import to_unit
 from vae_course.likelihoods import GaussianLikelihood, SharedGaussianLikelihood
 from vae_course.models import VAE
-from vae_course.objectives import NegativeELBO, gaussian_kl
+from vae_course.objectives import ELBOLoss, gaussian_kl
 from vae_course.scale import (
-    OptimalSigmaELBO,
+    OptimalSigmaLoss,
     dequantize,
     effective_beta,
     optimal_gaussian_log_px,
@@ -78,10 +78,10 @@ def test_optimal_sigma_objective_is_the_elbo_of_the_calibrated_gaussian(
     torch.manual_seed(0)
     model = VAE(SHAPE, 2, widths=(8,), likelihood="gaussian")
     x = torch.rand(7, *SHAPE, generator=generator)
-    terms = OptimalSigmaELBO()(model, x, 0, torch.Generator().manual_seed(3))
+    terms = OptimalSigmaLoss()(model, x, 0, torch.Generator().manual_seed(3))
     sigma = optimal_sigma(model, x, torch.Generator().manual_seed(3))
     model.likelihood = GaussianLikelihood(sigma)
-    calibrated = NegativeELBO()(model, x, 0, torch.Generator().manual_seed(3))
+    calibrated = ELBOLoss()(model, x, 0, torch.Generator().manual_seed(3))
     for name in ("loss", "reconstruction", "kl"):
         assert getattr(terms, name).shape == (7,)
         assert_close(getattr(terms, name), getattr(calibrated, name), rtol=1e-4, atol=1e-3)

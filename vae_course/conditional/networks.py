@@ -5,7 +5,8 @@ from math import prod
 
 from torch import Tensor, nn
 
-from vae_course.networks.vectors import _activation, _mlp
+from vae_course.networks import Activation, as_activation
+from vae_course.networks.vectors import _mlp
 
 Condition = int | Sequence[int]
 
@@ -38,7 +39,7 @@ class ConditionedMLP(nn.Module):
         condition: how many classes, or the shape of an image.
         widths: sizes of the hidden layers, at least one, in the order they are passed.
         outputs: how many numbers come out.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
 
     Raises:
         ValueError: no hidden layer for the condition to enter, or an unknown activation.
@@ -50,13 +51,13 @@ class ConditionedMLP(nn.Module):
         condition: Condition,
         widths: Sequence[int],
         outputs: int,
-        activation: str = "relu",
+        activation: Activation = "relu",
     ) -> None:
         """Build the layers."""
         super().__init__()
         if not widths:
             raise ValueError("a condition enters the first hidden layer: give at least one width")
-        make, takes = _activation(activation)
+        make, takes = as_activation(activation)
         self.first = nn.Linear(inputs, takes * widths[0])
         self.condition = condition_layer(condition, takes * widths[0])
         self.rest = nn.Sequential(make(), *_mlp([*widths, outputs], activation))
@@ -65,4 +66,5 @@ class ConditionedMLP(nn.Module):
         """Add what both inputs say, and run the other layers."""
         hidden = self.first(u) + self.condition(y)
         flat = self.rest(hidden.reshape(-1, hidden.shape[-1]))
-        return flat.reshape(*hidden.shape[:-1], -1)  # type: ignore[no-any-return]
+        out: Tensor = flat.reshape(*hidden.shape[:-1], -1)
+        return out

@@ -2,18 +2,17 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
 from vae_course.data import Labeled
-from vae_course.distributions import DiagonalGaussian, diagonal_kl
-from vae_course.objectives import ELBOTerms, elbo
-from vae_course.schedules import Constant, Schedule
+from vae_course.distributions import DiagonalGaussian, kl
+from vae_course.objectives import ELBOTerms, check_fits, elbo
+from vae_course.schedules import Schedule, as_schedule
 
-_ONE = Constant(1.0)
 UNKNOWN = -1  # the label of an image without one
 
 
@@ -43,20 +42,15 @@ class SemiSupervisedModel(ConditionalModel, Protocol):
         ...
 
 
-def kl_between(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
-    """KL(q ‖ p) = ½ Σ (log s² − log σ² + (σ² + (μ − m)²) / s² − 1), two diagonal Gaussians.
+def check_labeled(loss: object, x: object) -> None:
+    """Refuse images without conditions.
 
-    Args:
-        q: N(μ, diag σ²), event `(latent,)`.
-        p: N(m, diag s²), of a batch shape that broadcasts with q's.
-
-    Returns:
-        The broadcast batch shape, in nats. With m = 0 and s = 1 it is `gaussian_kl`, summed.
-
-    Source: Sohn et al. (2015), equation 4, has this divergence; for its closed form see Kingma &
-    Welling (2014), appendix B, with another mean and variance in the prior.
+    Raises:
+        TypeError: they are no `Labeled`.
     """
-    return diagonal_kl(q, p).sum(-1)
+    if not isinstance(x, Labeled):
+        user = getattr(loss, "__name__", type(loss).__name__)
+        raise TypeError(f"{user} needs Labeled(images, labels), not a {type(x).__name__}")
 
 
 def conditional_terms(
@@ -69,20 +63,20 @@ def conditional_terms(
     q = model.encode(x, y)
     z = q.rsample(generator=generator)
     log_px: Tensor = model.decode(z, y).log_prob(x)
-    return log_px, kl_between(q, model.prior(y))
+    return log_px, kl(q, model.prior(y))
 
 
 @dataclass(frozen=True)
-class ConditionalELBO:
+class ConditionalELBOLoss:
     """−ELBO(x|y), the bound on log p(x|y), as a training objective on images with conditions.
 
     Attributes:
-        beta: weight of the KL as a function of the step; the constant 1 gives the bound.
+        beta: weight of the KL, a number or a schedule; 1 gives the bound.
 
     Source: Sohn et al. (2015), equation 4.
     """
 
-    beta: Schedule = _ONE
+    beta: float | Schedule = 1.0
 
     def __call__(
         self,
@@ -92,8 +86,11 @@ class ConditionalELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate on images and their conditions at one sample z ~ q(z|x, y)."""
-        log_px, kl = conditional_terms(model, x.images, x.labels, generator)
-        return ELBOTerms(-elbo(log_px, kl, self.beta(step)), -log_px, kl)
+        check_fits(self, model, ConditionalModel)
+        check_labeled(self, x)
+        log_px, divergence = conditional_terms(model, x.images, x.labels, generator)
+        beta = as_schedule(self.beta)(step)
+        return ELBOTerms(-elbo(log_px, divergence, beta), -log_px, divergence)
 
 
 def unlabeled_bound(log_joint: Tensor, log_qy: Tensor) -> Tensor:
@@ -128,7 +125,7 @@ class SemiSupervisedTerms:
 
 
 @dataclass(frozen=True)
-class SemiSupervisedELBO:
+class SemiSupervisedLoss:
     """M2: every image by its bound, summed exactly over the labels it might have.
 
     Labels of −1 are unknown. An unlabeled image costs as much as `classes` labeled ones.
@@ -136,14 +133,14 @@ class SemiSupervisedELBO:
     Attributes:
         alpha: α, weight of −log q(y|x) of a labeled image. Without it q(y|x) would never see a
             label: in the bound of a labeled image it does not occur.
-        beta: weight of KL(q(z|x, y) ‖ p(z)) as a function of the step.
+        beta: weight of KL(q(z|x, y) ‖ p(z)), a number or a schedule.
 
     Source: Kingma et al. (2014), equations 6 to 9; their α = 0.1 N for the *mean* over the labeled
     images is 0.1 N / (number of labeled images) here, where it multiplies each of them.
     """
 
     alpha: float
-    beta: Schedule = _ONE
+    beta: float | Schedule = 1.0
 
     def __call__(
         self,
@@ -153,14 +150,16 @@ class SemiSupervisedELBO:
         generator: torch.Generator | None = None,
     ) -> SemiSupervisedTerms:
         """Evaluate on images of which some have a label."""
+        check_fits(self, model, SemiSupervisedModel)
+        check_labeled(self, x)
         known = x.labels != UNKNOWN
         log_qy = torch.log_softmax(model.classify(x.images).logits, dim=-1)
         bound, cross_entropy = torch.zeros_like(log_qy[:, 0]), torch.zeros_like(log_qy[:, 0])
-        log_py = -math.log(model.classes)
+        log_py, beta = -math.log(model.classes), as_schedule(self.beta)(step)
 
         def joint(images: Tensor, y: Tensor) -> Tensor:
-            log_px, kl = conditional_terms(model, images, y, generator)
-            return elbo(log_px, kl, self.beta(step)) + log_py
+            log_px, divergence = conditional_terms(model, images, y, generator)
+            return elbo(log_px, divergence, beta) + log_py
 
         if known.any():
             y = x.labels[known]
@@ -173,20 +172,17 @@ class SemiSupervisedELBO:
         return SemiSupervisedTerms(self.alpha * cross_entropy - bound, bound, cross_entropy)
 
 
-@dataclass(frozen=True)
-class PredictionTerms:
-    """The one term of a prediction.
+class Predictor(Protocol):
+    """A model that maps inputs to a distribution of targets."""
 
-    Attributes:
-        loss: −log p(target|input), shape `(batch,)`, nats per image.
-    """
-
-    loss: Tensor
+    def __call__(self, x: Tensor) -> Distribution:
+        """Return p(target|x), batch shape `(batch,)`."""
+        ...
 
 
 def prediction_loss(
-    model: Any, x: Labeled, step: int, generator: torch.Generator | None = None
-) -> PredictionTerms:
+    model: Predictor, x: Labeled, step: int, generator: torch.Generator | None = None
+) -> Tensor:
     """−log p(target|input) for a model that maps inputs to a distribution of targets.
 
     Args:
@@ -194,5 +190,20 @@ def prediction_loss(
         x: inputs as `images`, targets as `labels`.
         step: not used.
         generator: not used; nothing is drawn.
+
+    Returns:
+        Shape `(batch,)`, nats per image.
+
+    Raises:
+        TypeError: images without targets, or a model that gives no distribution.
     """
-    return PredictionTerms(-model(x.images).log_prob(x.labels))
+    check_labeled(prediction_loss, x)
+    check_fits(prediction_loss, model, Predictor)
+    p = model(x.images)
+    if not isinstance(p, Distribution):
+        raise TypeError(
+            f"prediction_loss needs a model that maps inputs to a distribution of targets; a "
+            f"{type(model).__name__} gives a {type(p).__name__}"
+        )
+    log_p: Tensor = p.log_prob(x.labels)
+    return -log_p

@@ -10,14 +10,15 @@ from torch.distributions import Distribution
 from vae_course.conditional.networks import Condition, ConditionedMLP
 from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian
-from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models import Model
+from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MLPEncoder
+from vae_course.networks import Activation, ImageShape, MLPEncoder, check_network
 
 PRIORS = ("learned", "standard")
 
 
-class ConditionalVAE(nn.Module):
+class ConditionalVAE(Model):
     """A VAE in which every distribution may depend on a condition y.
 
     With zero weights on the condition, and the standard prior, it is the plain VAE.
@@ -27,14 +28,24 @@ class ConditionalVAE(nn.Module):
         latent_dim: size of z.
         condition: how many classes, if y is a label; or the shape of an image, if y is one.
         widths: hidden sizes of the fully connected networks, from the image inwards.
-        likelihood: a name from `vae_course.likelihoods`.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        network: `(encoder, decoder)`, modules of your own, called with flat images and conditions,
+            `(batch, pixels)` => `(batch, 2 · latent)`, and with codes and conditions, `(batch,
+            latent)` => `(batch, outputs)`; without them, a `ConditionedMLP` each.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
         prior: `"learned"`: p(z|y) = N(m(y), diag s²(y)); `"standard"`: N(0, I) for every y.
 
     Raises:
         ValueError: no hidden layer, or an unknown prior, likelihood or activation.
 
     Source: Sohn et al. (2015), section 4; Kingma et al. (2014), section 2.1, for labels.
+
+    Example:
+        >>> from vae_course.conditional import ConditionalVAE
+        >>> from vae_course.models import sample_images
+        >>> model = ConditionalVAE((1, 8, 8), latent_dim=2, condition=10, widths=(4,))
+        >>> sample_images(model.given(7), 5).shape
+        torch.Size([5, 1, 8, 8])
     """
 
     def __init__(
@@ -44,8 +55,9 @@ class ConditionalVAE(nn.Module):
         *,
         condition: Condition,
         widths: Sequence[int] = (512, 256),
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        network: tuple[nn.Module, nn.Module] | None = None,
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
         prior: str = "learned",
     ) -> None:
         """Build encoder, decoder, prior and likelihood."""
@@ -56,28 +68,22 @@ class ConditionalVAE(nn.Module):
         self.image_shape: ImageShape = (channels, height, width)
         self.latent_dim = latent_dim
         self.condition = condition if isinstance(condition, int) else tuple(condition)
-        self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        self.likelihood, per_pixel = likelihood_part(likelihood)
         self.output_shape = (channels * per_pixel, height, width)
         inwards, outwards = list(widths), list(reversed(widths))
-        self.encoder = ConditionedMLP(
-            prod(self.image_shape), self.condition, inwards, 2 * latent_dim, activation
-        )
-        self.decoder = ConditionedMLP(
-            latent_dim, self.condition, outwards, prod(self.output_shape), activation
-        )
+        pixels, outputs = prod(self.image_shape), prod(self.output_shape)
+        if network is not None:
+            self.encoder, self.decoder = network
+            y = _blank(self.condition)
+            check_network(self.encoder, "the encoder", (pixels,), (2 * latent_dim,), y)
+            check_network(self.decoder, "the decoder", (latent_dim,), (outputs,), y)
+        else:
+            sizes = (self.condition, inwards, 2 * latent_dim, activation)
+            self.encoder = ConditionedMLP(pixels, *sizes)
+            self.decoder = ConditionedMLP(latent_dim, self.condition, outwards, outputs, activation)
         self.prior_network = None
         if prior == "learned":
             self.prior_network = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latent_dim": latent_dim,
-            "condition": condition if isinstance(condition, int) else list(condition),
-            "widths": list(widths),
-            "likelihood": likelihood,
-            "activation": activation,
-            "prior": prior,
-        }
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), one for each condition, event `(latent,)`."""
@@ -114,7 +120,8 @@ class ConditionalVAE(nn.Module):
             )
         self._check_condition(y)
         outputs = self.decoder(z, y)
-        return self.likelihood(outputs.unflatten(-1, self.output_shape))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(outputs.unflatten(-1, self.output_shape))
+        return p
 
     def given(self, y: Tensor | int) -> "Given":
         """Return the model of x under one condition: a single label, or one for each image."""
@@ -132,8 +139,15 @@ class ConditionalVAE(nn.Module):
             )
 
 
+def _blank(condition: Condition) -> Tensor:
+    """Two conditions: zeros."""
+    if isinstance(condition, int):
+        return torch.zeros(2, dtype=torch.int64)
+    return torch.zeros(2, *condition)
+
+
 def _prior_network(
-    condition: Condition, widths: Sequence[int], outputs: int, activation: str
+    condition: Condition, widths: Sequence[int], outputs: int, activation: Activation
 ) -> nn.Module:
     """Condition => (m, log s²) of p(z|y); it starts as N(0, I) for every y."""
     if isinstance(condition, int):
@@ -152,8 +166,7 @@ class Given:
     """A conditional model under one condition: `prior()`, `encode(x)` and `decode(z)`.
 
     With it everything that is written for a VAE works for p(x|y): `log_weights`, `log_marginal`,
-    `sample_images`, `MonteCarloELBO`. What takes the KL to N(0, I) for granted, as `estimate_elbo`
-    and `NegativeELBO` do, is right only for a model with `prior="standard"`.
+    `sample_images`, `ELBOLoss`, `estimate_elbo`.
 
     Args:
         model: the conditional VAE.
@@ -187,7 +200,7 @@ class Given:
         return self.model.decode(z, self.y)
 
 
-class SemiSupervisedVAE(nn.Module):
+class SemiSupervisedVAE(Model):
     """Kingma's M2: a conditional VAE over labels with a classifier q(y|x), for labels half known.
 
     p(x, y, z) = p(y) p(z) p(x|z, y) with p(y) uniform; q(y, z|x) = q(y|x) q(z|x, y).
@@ -197,8 +210,8 @@ class SemiSupervisedVAE(nn.Module):
         latent_dim: size of z.
         classes: how many.
         widths: hidden sizes of the VAE's networks and of the classifier.
-        likelihood: a name from `vae_course.likelihoods`.
-        activation: a name from `vae_course.networks.ACTIVATIONS`.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
+        activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
 
     Source: Kingma et al. (2014), section 2.1, "M2".
     """
@@ -210,8 +223,8 @@ class SemiSupervisedVAE(nn.Module):
         *,
         classes: int,
         widths: Sequence[int] = (512, 256),
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
     ) -> None:
         """Build the conditional VAE, then the classifier."""
         super().__init__()
@@ -228,18 +241,11 @@ class SemiSupervisedVAE(nn.Module):
         self.classifier = LabelPredictor(
             image_shape, classes=classes, widths=widths, activation=activation
         )
-        self.config = {
-            "image_shape": list(image_shape),
-            "latent_dim": latent_dim,
-            "classes": classes,
-            "widths": list(widths),
-            "likelihood": likelihood,
-            "activation": activation,
-        }
 
     def classify(self, x: Tensor) -> torch.distributions.Categorical:
         """Return q(y|x), batch shape `(batch,)`."""
-        return self.classifier(x)  # type: ignore[no-any-return]
+        p: torch.distributions.Categorical = self.classifier(x)
+        return p
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), which is N(0, I)."""

@@ -7,13 +7,13 @@ from vae_course.discrete.codebooks import (
     FiniteScalar,
     GradientCodebook,
     GumbelCodebook,
-    Quantization,
     Quantizer,
+    QuantizerOutput,
     kmeans_codebook,
 )
 from vae_course.discrete.nearest import (
-    CodebookEMA,
-    Quantized,
+    EMAState,
+    NearestEntries,
     code_counts,
     codebook_loss,
     commitment_loss,
@@ -21,7 +21,7 @@ from vae_course.discrete.nearest import (
     perplexity,
     quantize,
 )
-from vae_course.discrete.objectives import CodeLengthTerms, VQTerms, code_length, vq_loss
+from vae_course.discrete.objectives import VQTerms, code_length_loss, vq_loss
 from vae_course.discrete.transformer import CausalTransformer
 from vae_course.discrete.vq_vae import VQVAE, VQOutput
 
@@ -29,20 +29,19 @@ __all__ = [
     "QUANTIZERS",
     "VQVAE",
     "CausalTransformer",
-    "CodeLengthTerms",
     "CodePrior",
-    "CodebookEMA",
     "EMACodebook",
+    "EMAState",
     "FiniteScalar",
     "GradientCodebook",
     "GumbelCodebook",
-    "Quantization",
-    "Quantized",
+    "NearestEntries",
     "Quantizer",
+    "QuantizerOutput",
     "VQOutput",
     "VQTerms",
     "code_counts",
-    "code_length",
+    "code_length_loss",
     "codebook_loss",
     "commitment_loss",
     "ema_update",

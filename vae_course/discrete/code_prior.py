@@ -5,16 +5,17 @@ from math import prod
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vae_course.discrete.transformer import CausalTransformer
+from vae_course.models import Model
 
 
-class CodePrior(nn.Module):
+class CodePrior(Model):
     """log p(k) = Σ_t log p(k_t | k_1, …, k_{t−1}), row by row, with a causal transformer.
 
     Args:
-        codes: how many values an index has.
+        codebook_size: how many values an index has.
         map_shape: of the maps, `(h, w)`.
         width: of the transformer, a multiple of `heads`.
         heads: of its attention.
@@ -25,7 +26,7 @@ class CodePrior(nn.Module):
 
     def __init__(
         self,
-        codes: int,
+        codebook_size: int,
         map_shape: Sequence[int],
         *,
         width: int = 128,
@@ -36,15 +37,8 @@ class CodePrior(nn.Module):
         super().__init__()
         self.map_shape = tuple(map_shape)
         self.transformer = CausalTransformer(
-            codes, prod(map_shape), width=width, heads=heads, layers=layers
+            codebook_size, prod(map_shape), width=width, heads=heads, layers=layers
         )
-        self.config = {
-            "codes": codes,
-            "map_shape": list(map_shape),
-            "width": width,
-            "heads": heads,
-            "layers": layers,
-        }
 
     def log_prob(self, indices: Tensor) -> Tensor:
         """Return log p of maps `(batch, h, w)`: `(batch,)`, nats per image.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_course.discrete.nearest import (
-    CodebookEMA,
+    EMAState,
     codebook_loss,
     commitment_loss,
     ema_update,
@@ -20,16 +20,16 @@ from vae_course.distributions import gumbel_softmax
 
 
 @dataclass(frozen=True)
-class Quantization:
+class QuantizerOutput:
     """What a quantizer makes of encodings `(batch, ..., dim)`.
 
     Attributes:
-        codes: what the decoder takes, the shape of the encodings, with a gradient to them.
+        z_q: what the decoder takes, the shape of the encodings, with a gradient to them.
         indices: which code, shape `(batch, ...)`, int64.
         loss: what the quantizer adds to the loss, `(batch,)`, summed over each image's encodings.
     """
 
-    codes: Tensor
+    z_q: Tensor
     indices: Tensor
     loss: Tensor
 
@@ -38,15 +38,15 @@ class Quantizer(nn.Module):
     """Encodings to codes. In training mode a quantizer may follow what it sees, as a batch norm.
 
     Attributes:
-        codes: how many there are.
+        codebook_size: how many codes there are.
         dim: of an encoding.
     """
 
-    codes: int
+    codebook_size: int
     dim: int
 
     @abstractmethod
-    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> Quantization:
+    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Quantize encodings `(batch, ..., dim)`."""
 
     @abstractmethod
@@ -58,24 +58,28 @@ class GradientCodebook(Quantizer):
     """A codebook that is a parameter: loss ‖sg[z_e] − e‖² + β ‖z_e − sg[e]‖².
 
     Args:
-        codes: entries.
+        codebook_size: entries.
         dim: of an entry.
         commitment: β, the weight of the *second* term, the encoder's.
 
     Source: van den Oord et al. (2017), equation 3.
     """
 
-    def __init__(self, codes: int, dim: int, commitment: float = 0.25) -> None:
-        """Start uniformly in ±1 / codes, as most public PyTorch code does."""
+    def __init__(self, codebook_size: int, dim: int, commitment: float = 0.25) -> None:
+        """Start uniformly in ±1 / codebook_size, as most public PyTorch code does."""
         super().__init__()
-        self.codes, self.dim, self.commitment = codes, dim, commitment
-        self.codebook = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))
+        self.codebook_size, self.dim, self.commitment = codebook_size, dim, commitment
+        self.codebook = nn.Parameter(
+            torch.empty(codebook_size, dim).uniform_(-1 / codebook_size, 1 / codebook_size)
+        )
 
-    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> Quantization:
+    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Quantize to the nearest entry."""
         found = quantize(z_e, self.codebook)
-        loss = codebook_loss(z_e, found.codes) + self.commitment * commitment_loss(z_e, found.codes)
-        return Quantization(found.straight_through, found.indices, loss)
+        loss = codebook_loss(z_e, found.entries) + self.commitment * commitment_loss(
+            z_e, found.entries
+        )
+        return QuantizerOutput(found.straight_through, found.indices, loss)
 
     def lookup(self, indices: Tensor) -> Tensor:
         """Return entries."""
@@ -95,7 +99,7 @@ class EMACodebook(Quantizer):
     that, on average, to a random encoding of the batch.
 
     Args:
-        codes: entries.
+        codebook_size: entries.
         dim: of an entry.
         commitment: β, weight of ‖z_e − sg[e]‖².
         decay: γ of the averages.
@@ -112,7 +116,7 @@ class EMACodebook(Quantizer):
 
     def __init__(
         self,
-        codes: int,
+        codebook_size: int,
         dim: int,
         commitment: float = 0.25,
         decay: float = 0.99,
@@ -124,20 +128,20 @@ class EMACodebook(Quantizer):
         chosen: restart them, or `start` elsewhere.
         """
         super().__init__()
-        self.codes, self.dim, self.commitment = codes, dim, commitment
+        self.codebook_size, self.dim, self.commitment = codebook_size, dim, commitment
         self.decay, self.restart_below = decay, restart_below
-        self.register_buffer("codebook", torch.randn(codes, dim))
-        self.register_buffer("counts", torch.zeros(codes))
-        self.register_buffer("sums", torch.zeros(codes, dim))
+        self.register_buffer("codebook", torch.randn(codebook_size, dim))
+        self.register_buffer("counts", torch.zeros(codebook_size))
+        self.register_buffer("sums", torch.zeros(codebook_size, dim))
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
 
-    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> Quantization:
+    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Quantize to the nearest entry; in training mode, move the entries afterwards."""
         found = quantize(z_e, self.codebook)
         if self.training:
             self._follow(z_e.detach(), found.indices, generator)
-        loss = self.commitment * commitment_loss(z_e, found.codes)
-        return Quantization(found.straight_through, found.indices, loss)
+        loss = self.commitment * commitment_loss(z_e, found.entries)
+        return QuantizerOutput(found.straight_through, found.indices, loss)
 
     def lookup(self, indices: Tensor) -> Tensor:
         """Return entries."""
@@ -152,7 +156,7 @@ class EMACodebook(Quantizer):
 
     @torch.no_grad()
     def _follow(self, z_e: Tensor, indices: Tensor, generator: torch.Generator | None) -> None:
-        state = CodebookEMA(self.codebook, self.counts, self.sums)
+        state = EMAState(self.codebook, self.counts, self.sums)
         self._keep(ema_update(state, z_e, indices, self.decay))
         self.steps += 1
         if self.restart_below > 0:
@@ -163,15 +167,15 @@ class EMACodebook(Quantizer):
         seen = 1 - self.decay ** self.steps.to(self.counts)  # what an average from zero has seen
         dead = self.counts < self.restart_below * seen
         order = torch.randint(
-            len(encodings), (self.codes,), generator=generator, device=encodings.device
+            len(encodings), (self.codebook_size,), generator=generator, device=encodings.device
         )
         drawn = _from_first_process(encodings[order].to(self.codebook))
         counts = torch.where(dead, self.restart_below * seen, self.counts)
         codebook = torch.where(dead.unsqueeze(-1), drawn, self.codebook)
         sums = torch.where(dead.unsqueeze(-1), drawn * counts.unsqueeze(-1), self.sums)
-        self._keep(CodebookEMA(codebook, counts, sums))
+        self._keep(EMAState(codebook, counts, sums))
 
-    def _keep(self, state: CodebookEMA) -> None:
+    def _keep(self, state: EMAState) -> None:
         self.codebook.copy_(state.codebook)
         self.counts.copy_(state.counts)
         self.sums.copy_(state.sums)
@@ -207,19 +211,19 @@ class FiniteScalar(Quantizer):
         super().__init__()
         if not levels or min(levels) < 2:
             raise ValueError(f"levels = {list(levels)}: each coordinate needs at least two")
-        self.codes, self.dim = math.prod(levels), len(levels)
+        self.codebook_size, self.dim = math.prod(levels), len(levels)
         basis = [math.prod(levels[:k]) for k in range(len(levels))]
         self.register_buffer("level", torch.tensor(levels), persistent=False)
         self.register_buffer("basis", torch.tensor(basis), persistent=False)
 
-    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> Quantization:
+    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Round; the gradient is that of the squashing."""
         bounded = self._bound(z_e)
         rounded = bounded.round()
         half = self.level // 2
         straight = rounded.detach() + (bounded - bounded.detach())
         indices = ((rounded.detach() + half).long() * self.basis).sum(-1)
-        return Quantization(straight / half, indices, z_e.new_zeros(len(z_e)))
+        return QuantizerOutput(straight / half, indices, z_e.new_zeros(len(z_e)))
 
     def lookup(self, indices: Tensor) -> Tensor:
         """Return grid points."""
@@ -241,31 +245,31 @@ class GumbelCodebook(Quantizer):
     The loss is KL(q ‖ uniform) = log K − H(q), for each encoding.
 
     Args:
-        codes: entries.
+        codebook_size: entries.
         dim: of an entry, and of the encodings that are mapped to logits.
         temperature: τ of the relaxation.
 
     Source: Jang et al. (2017); Ramesh et al. (2021), section 2.1, for images.
     """
 
-    def __init__(self, codes: int, dim: int, temperature: float = 1.0) -> None:
+    def __init__(self, codebook_size: int, dim: int, temperature: float = 1.0) -> None:
         """Build the logits' layer and the entries."""
         super().__init__()
-        self.codes, self.dim, self.temperature = codes, dim, temperature
-        self.to_logits = nn.Linear(dim, codes)
-        self.codebook = nn.Parameter(torch.randn(codes, dim))
+        self.codebook_size, self.dim, self.temperature = codebook_size, dim, temperature
+        self.to_logits = nn.Linear(dim, codebook_size)
+        self.codebook = nn.Parameter(torch.randn(codebook_size, dim))
 
-    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> Quantization:
+    def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Mix entries by a relaxed sample."""
         log_q = F.log_softmax(self.to_logits(z_e).float(), dim=-1)
         indices = log_q.argmax(-1)
-        kl = (log_q.exp() * (log_q + math.log(self.codes))).sum(-1)
+        kl = (log_q.exp() * (log_q + math.log(self.codebook_size))).sum(-1)
         if self.training:
             weights = gumbel_softmax(log_q, self.temperature, 1, generator).squeeze(0)
-            codes = weights @ self.codebook
+            z_q = weights @ self.codebook
         else:
-            codes = self.codebook[indices]
-        return Quantization(codes, indices, kl.flatten(1).sum(-1))
+            z_q = self.codebook[indices]
+        return QuantizerOutput(z_q, indices, kl.flatten(1).sum(-1))
 
     def lookup(self, indices: Tensor) -> Tensor:
         """Return entries."""
@@ -280,16 +284,16 @@ QUANTIZERS: dict[str, type[Quantizer]] = {
 }
 
 
-def kmeans_codebook(z_e: Tensor, codes: int, seed: int = 0) -> Tensor:
-    """Return the centers of `codes` clusters of encodings.
+def kmeans_codebook(z_e: Tensor, codebook_size: int, seed: int = 0) -> Tensor:
+    """Return the centers of `codebook_size` clusters of encodings.
 
     Args:
         z_e: encodings, shape `(..., dim)`; ten for each code or more.
-        codes: entries of the codebook.
+        codebook_size: its entries.
         seed: of the clustering.
 
     Returns:
-        Shape `(codes, dim)`, on the device of the encodings.
+        Shape `(codebook_size, dim)`, on the device of the encodings.
 
     Raises:
         ValueError: fewer encodings than codes.
@@ -299,7 +303,9 @@ def kmeans_codebook(z_e: Tensor, codes: int, seed: int = 0) -> Tensor:
     from sklearn.cluster import KMeans  # here, because it takes seconds to import
 
     flat = z_e.detach().reshape(-1, z_e.shape[-1]).float()
-    if len(flat) < codes:
-        raise ValueError(f"{len(flat)} encodings cannot start {codes} codes: pass more images")
-    found = KMeans(codes, n_init=1, max_iter=20, random_state=seed).fit(flat.cpu().numpy())
+    if len(flat) < codebook_size:
+        raise ValueError(
+            f"{len(flat)} encodings cannot start {codebook_size} codes: pass more images"
+        )
+    found = KMeans(codebook_size, n_init=1, max_iter=20, random_state=seed).fit(flat.cpu().numpy())
     return torch.from_numpy(found.cluster_centers_).to(flat)

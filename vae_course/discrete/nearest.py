@@ -7,26 +7,26 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Quantized:
+class NearestEntries:
     """Encodings and the codebook entries nearest to them.
 
     Attributes:
-        codes: e_k, the shape of z_e; its gradient goes to the codebook and not to the encoder.
-        straight_through: the value of `codes`, with the gradient of z_e: what the decoder takes.
+        entries: e_k, the shape of z_e; its gradient goes to the codebook and not to the encoder.
+        straight_through: the value of `entries`, with the gradient of z_e: what the decoder takes.
         indices: k, shape `(batch, ...)`, int64.
     """
 
-    codes: Tensor
+    entries: Tensor
     straight_through: Tensor
     indices: Tensor
 
 
-def quantize(z_e: Tensor, codebook: Tensor) -> Quantized:
+def quantize(z_e: Tensor, codebook: Tensor) -> NearestEntries:
     """z_q = e_k with k = argmin_j ‖z_e − e_j‖.
 
     Args:
         z_e: encodings, shape `(batch, ..., dim)`.
-        codebook: shape `(codes, dim)`.
+        codebook: shape `(codebook_size, dim)`.
 
     Raises:
         ValueError: encodings and codebook differ in their last dimension.
@@ -40,39 +40,39 @@ def quantize(z_e: Tensor, codebook: Tensor) -> Quantized:
         )
     flat = z_e.detach().reshape(-1, z_e.shape[-1])
     indices = torch.cdist(flat, codebook.detach()).argmin(-1).view(z_e.shape[:-1])
-    codes = codebook[indices]
-    # Not z_e + (codes − z_e), which is the same but for its last bit.
-    return Quantized(codes, codes.detach() + (z_e - z_e.detach()), indices)
+    entries = codebook[indices]
+    # Not z_e + (entries − z_e), which is the same but for its last bit.
+    return NearestEntries(entries, entries.detach() + (z_e - z_e.detach()), indices)
 
 
-def codebook_loss(z_e: Tensor, codes: Tensor) -> Tensor:
+def codebook_loss(z_e: Tensor, entries: Tensor) -> Tensor:
     """‖sg[z_e] − e‖²: moves the codebook to the encodings.
 
     Args:
         z_e: encodings, shape `(batch, ..., dim)`.
-        codes: `Quantized.codes`, the same shape.
+        entries: `NearestEntries.entries`, the same shape.
 
     Returns:
         Shape `(batch,)`: a sum over each image's encodings, as its reconstruction is.
 
     Source: van den Oord et al. (2017), equation 3, second term.
     """
-    return (z_e.detach() - codes).square().flatten(1).sum(-1)
+    return (z_e.detach() - entries).square().flatten(1).sum(-1)
 
 
-def commitment_loss(z_e: Tensor, codes: Tensor) -> Tensor:
+def commitment_loss(z_e: Tensor, entries: Tensor) -> Tensor:
     """‖z_e − sg[e]‖²: keeps the encodings near the codebook; its weight β is the caller's.
 
     Args:
         z_e: encodings, shape `(batch, ..., dim)`.
-        codes: `Quantized.codes`, the same shape.
+        entries: `NearestEntries.entries`, the same shape.
 
     Returns:
         Shape `(batch,)`: a sum over each image's encodings, as its reconstruction is.
 
     Source: van den Oord et al. (2017), equation 3, third term.
     """
-    return (z_e - codes.detach()).square().flatten(1).sum(-1)
+    return (z_e - entries.detach()).square().flatten(1).sum(-1)
 
 
 def summed_over_processes(counts: Tensor) -> Tensor:
@@ -82,36 +82,36 @@ def summed_over_processes(counts: Tensor) -> Tensor:
     return counts
 
 
-def code_counts(indices: Tensor, codes: int) -> Tensor:
-    """How often each code occurs among indices of any shape, over all processes: `(codes,)`."""
-    return summed_over_processes(torch.bincount(indices.flatten(), minlength=codes))
+def code_counts(indices: Tensor, codebook_size: int) -> Tensor:
+    """How often each code occurs among indices, over all processes: `(codebook_size,)`."""
+    return summed_over_processes(torch.bincount(indices.flatten(), minlength=codebook_size))
 
 
-def perplexity(indices: Tensor, codes: int) -> Tensor:
+def perplexity(indices: Tensor, codebook_size: int) -> Tensor:
     """exp(−Σ_k p_k log p_k), with p the frequencies of the indices: how many codes are in use.
 
     Where several processes train together, p counts the indices of all of them.
 
     Args:
-        indices: any shape, each in 0 … `codes` − 1.
-        codes: entries of the codebook.
+        indices: any shape, each in 0 … `codebook_size` − 1.
+        codebook_size: its entries.
 
     Returns:
-        A scalar from 1 (one code takes everything) to `codes` (all equally often).
+        A scalar from 1 (one code takes everything) to `codebook_size` (all equally often).
     """
-    counts = code_counts(indices, codes)
+    counts = code_counts(indices, codebook_size)
     entropy: Tensor = torch.special.entr(counts / counts.sum()).sum()
     return entropy.exp()
 
 
 @dataclass(frozen=True)
-class CodebookEMA:
+class EMAState:
     """A codebook that follows its encodings instead of a gradient.
 
     Attributes:
-        codebook: e, shape `(codes, dim)`.
-        counts: moving average of how many encodings a code gets in a batch, `(codes,)`.
-        sums: moving average of the sum of those encodings, `(codes, dim)`.
+        codebook: e, shape `(codebook_size, dim)`.
+        counts: moving average of how many encodings a code gets in a batch, `(codebook_size,)`.
+        sums: moving average of the sum of those encodings, `(codebook_size, dim)`.
     """
 
     codebook: Tensor
@@ -119,15 +119,13 @@ class CodebookEMA:
     sums: Tensor
 
     @classmethod
-    def start(cls, codebook: Tensor) -> "CodebookEMA":
+    def start(cls, codebook: Tensor) -> "EMAState":
         """Begin at a codebook, with nothing seen yet."""
         return cls(codebook, codebook.new_zeros(len(codebook)), torch.zeros_like(codebook))
 
 
 @torch.no_grad()
-def ema_update(
-    state: CodebookEMA, z_e: Tensor, indices: Tensor, decay: float = 0.99
-) -> CodebookEMA:
+def ema_update(state: EMAState, z_e: Tensor, indices: Tensor, decay: float = 0.99) -> EMAState:
     """N_k ← γ N_k + (1 − γ) n_k, m_k ← γ m_k + (1 − γ) Σ z_e, e_k = m_k / N_k.
 
     Both averages start at zero, so after t steps both are too small by the factor 1 − γ^t, which
@@ -139,7 +137,7 @@ def ema_update(
     Args:
         state: before the step; it is left as it was.
         z_e: encodings, shape `(batch, ..., dim)`.
-        indices: `Quantized.indices` of them, shape `(batch, ...)`.
+        indices: `NearestEntries.indices` of them, shape `(batch, ...)`.
         decay: γ, in [0, 1).
 
     Returns:
@@ -161,4 +159,4 @@ def ema_update(
     sums = decay * state.sums + (1 - decay) * summed_over_processes(added)
     alive = (counts > 1e-5).unsqueeze(-1)
     mean = sums / torch.where(alive, counts.unsqueeze(-1), 1.0)
-    return CodebookEMA(torch.where(alive, mean, state.codebook), counts, sums)
+    return EMAState(torch.where(alive, mean, state.codebook), counts, sums)

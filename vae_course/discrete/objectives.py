@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_course.discrete.nearest import code_counts, perplexity
+from vae_course.objectives import Density, check_fits
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class VQTerms:
 
     Attributes:
         loss: reconstruction + quantizer.
-        reconstruction: −log p(x|codes), nats per image.
+        reconstruction: −log p(x|z_q), nats per image.
         quantizer: the quantizer's own loss, summed over an image's encodings.
         perplexity: of the batch's indices (those of all processes), the same for each image.
         codes_used: how many codes occur in the batch, the same for each image.
@@ -26,6 +27,16 @@ class VQTerms:
     quantizer: Tensor
     perplexity: Tensor
     codes_used: Tensor
+
+
+class QuantizedModel(Protocol):
+    """A model with a quantizer between encoder and decoder."""
+
+    quantizer: Any
+
+    def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> Any:
+        """Encode, quantize, decode."""
+        ...
 
 
 def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None = None) -> VQTerms:
@@ -41,36 +52,19 @@ def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None 
 
     Source: van den Oord et al. (2017), equation 3.
     """
+    check_fits(vq_loss, model, QuantizedModel)
     output = model(x, generator)
     reconstruction = -output.p.log_prob(x)
     own, indices = output.quantization.loss, output.quantization.indices
-    codes = model.quantizer.codes
-    in_use = perplexity(indices, codes).expand(len(own))
-    used = (code_counts(indices, codes) > 0).sum().expand(len(own))
+    size = model.quantizer.codebook_size
+    in_use = perplexity(indices, size).expand(len(own))
+    used = (code_counts(indices, size) > 0).sum().expand(len(own))
     return VQTerms(reconstruction + own, reconstruction, own, in_use, used)
 
 
-class Density(Protocol):
-    """Anything with a log-probability."""
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """Return log p(x), `(batch,)`."""
-        ...
-
-
-@dataclass(frozen=True)
-class CodeLengthTerms:
-    """One term, `(batch,)` in nats.
-
-    Attributes:
-        loss: −log p(x), the length of the code for x under p.
-    """
-
-    loss: Tensor
-
-
-def code_length(
+def code_length_loss(
     model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> CodeLengthTerms:
-    """−log p(x): maximum likelihood, for a model that knows its log-probability."""
-    return CodeLengthTerms(-model.log_prob(x))
+) -> Tensor:
+    """−log p(x), `(batch,)` in nats: the length of the code for x under p; maximum likelihood."""
+    check_fits(code_length_loss, model, Density)
+    return -model.log_prob(x)

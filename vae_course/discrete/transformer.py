@@ -41,10 +41,10 @@ class _Block(nn.Module):
 
 
 class CausalTransformer(nn.Module):
-    """Logits of each code given the codes before it: `(batch, length)` => `(…, length, codes)`.
+    """Logits of each code given those before it: `(batch, length)` => `(…, codebook_size)`.
 
     Args:
-        codes: how many values a code has.
+        codebook_size: how many values a code has.
         length: of a sequence.
         width: of the stream, a multiple of `heads`.
         heads: of the attention.
@@ -58,26 +58,27 @@ class CausalTransformer(nn.Module):
     """
 
     def __init__(
-        self, codes: int, length: int, *, width: int = 128, heads: int = 4, layers: int = 4
+        self, codebook_size: int, length: int, *, width: int = 128, heads: int = 4, layers: int = 4
     ) -> None:
         """Build embeddings and blocks."""
         super().__init__()
         if width % heads:
             raise ValueError(f"width = {width} is not a multiple of heads = {heads}")
-        self.codes, self.length = codes, length
-        self.embedding = nn.Embedding(codes + 1, width)  # the last one stands before the first code
+        self.codebook_size, self.length = codebook_size, length
+        self.embedding = nn.Embedding(codebook_size + 1, width)  # the last stands before all
         self.position = nn.Parameter(0.02 * torch.randn(length, width))
         self.blocks = nn.ModuleList(_Block(width, heads) for _ in range(layers))
-        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, codes))
+        self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, codebook_size))
         nn.init.normal_(self.embedding.weight, std=0.02)
 
     def forward(self, indices: Tensor) -> Tensor:
-        """Return logits `(batch, length, codes)`; those at t depend on the codes before t only."""
-        start = torch.full_like(indices[:, :1], self.codes)
+        """Return logits `(batch, length, codebook_size)`; at t they depend on what is before t."""
+        start = torch.full_like(indices[:, :1], self.codebook_size)
         h = self.embedding(torch.cat([start, indices[:, :-1]], dim=1)) + self.position
         for block in self.blocks:
             h, _ = block(h)
-        return self.head(h)  # type: ignore[no-any-return]
+        out: Tensor = self.head(h)
+        return out
 
     @torch.no_grad()
     def sample(
@@ -96,7 +97,7 @@ class CausalTransformer(nn.Module):
         if not temperature > 0:
             raise ValueError(f"temperature = {temperature} is not positive")
         device = self.position.device
-        drawn = torch.full((n, 1), self.codes, device=device)
+        drawn = torch.full((n, 1), self.codebook_size, device=device)
         pasts: list[Past | None] = [None] * len(self.blocks)
         for t in range(self.length):
             h = self.embedding(drawn[:, -1:]) + self.position[t]

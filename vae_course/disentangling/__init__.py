@@ -5,11 +5,11 @@ from vae_course.disentangling.importances import DCI, dci
 from vae_course.disentangling.interventions import Represent, beta_vae_score, factor_vae_score
 from vae_course.disentangling.mig import mutual_information_gap, normalized_information
 from vae_course.disentangling.objectives import (
-    DIPELBO,
-    BetaTC,
+    BetaTCLoss,
     BetaTCTerms,
-    CapacityELBO,
-    FactorELBO,
+    CapacityLoss,
+    DIPLoss,
+    FactorLoss,
     FactorTerms,
     permute_columns,
 )
@@ -26,14 +26,14 @@ from vae_course.disentangling.total_correlation import (
 
 __all__ = [
     "DCI",
-    "DIPELBO",
     "FACTORS",
     "SHAPES",
-    "BetaTC",
+    "BetaTCLoss",
     "BetaTCTerms",
-    "CapacityELBO",
-    "FactorELBO",
+    "CapacityLoss",
+    "DIPLoss",
     "FactorImages",
+    "FactorLoss",
     "FactorTerms",
     "FactorVAE",
     "Represent",

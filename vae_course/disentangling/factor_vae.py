@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import nn
 
@@ -11,7 +12,7 @@ from vae_course.models import VAE
 class FactorVAE(VAE):
     """A VAE with a second network that tells codes from codes of shuffled columns.
 
-    Trained with `vae_course.disentangling.FactorELBO`, in which each network's weights see only
+    Trained with `vae_course.disentangling.FactorLoss`, in which each network's weights see only
     their own loss.
 
     Args:
@@ -29,12 +30,11 @@ class FactorVAE(VAE):
         latent_dim: int,
         *,
         discriminator_widths: Sequence[int] = (1000,) * 6,
-        **vae: str | Sequence[int],
+        **vae: Any,
     ) -> None:
         """Build the VAE, then the discriminator."""
-        super().__init__(image_shape, latent_dim, **vae)  # type: ignore[arg-type]
+        super().__init__(image_shape, latent_dim, **vae)
         layers: list[nn.Module] = []
         for before, after in pairwise([latent_dim, *discriminator_widths]):
             layers += [nn.Linear(before, after), nn.LeakyReLU(0.2)]
         self.discriminator = nn.Sequential(*layers, nn.Linear(discriminator_widths[-1], 1))
-        self.config["discriminator_widths"] = list(discriminator_widths)

@@ -13,25 +13,26 @@ from vae_course.disentangling.total_correlation import (
     stratified_weights,
     tc_decomposition,
 )
+from vae_course.distributions import kl
 from vae_course.networks import frozen
-from vae_course.objectives import ELBOTerms, LatentVariableModel, kl_to_standard_normal
-from vae_course.schedules import Schedule
+from vae_course.objectives import ELBOTerms, LatentVariableModel, check_diagonal, check_fits
+from vae_course.schedules import Schedule, as_schedule
 
 _WEIGHTS = {"stratified": stratified_weights, "minibatch": minibatch_weights}
 
 
 @dataclass(frozen=True)
-class CapacityELBO:
+class CapacityLoss:
     """−log p(x|z) + γ · |mean KL − C(t)|: the code may hold C nats, and no fewer.
 
     Attributes:
-        capacity: C as a function of the step, in nats per image; raise it over training.
+        capacity: C in nats per image, a number or a schedule that raises it over training.
         gamma: γ; large, so that the KL stays at C.
 
     Source: Burgess et al. (2018), section 5.
     """
 
-    capacity: Schedule
+    capacity: float | Schedule
     gamma: float = 100.0
 
     def __call__(
@@ -42,11 +43,12 @@ class CapacityELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
         log_px: Tensor = model.decode(q.rsample(generator=generator)).log_prob(x)
-        kl = kl_to_standard_normal(q)
-        penalty = capacity_penalty(kl, self.capacity(step), self.gamma)
-        return ELBOTerms(penalty - log_px, -log_px, kl)
+        divergence = kl(q, model.prior())
+        penalty = capacity_penalty(divergence, as_schedule(self.capacity)(step), self.gamma)
+        return ELBOTerms(penalty - log_px, -log_px, divergence)
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,11 @@ class BetaTCTerms:
 
 
 @dataclass(frozen=True)
-class BetaTC:
+class BetaTCLoss:
     """β-TCVAE: of the three parts of the KL only the total correlation weighs β.
 
     Attributes:
-        beta: weight of the total correlation, as a function of the step.
+        beta: weight of the total correlation, a number or a schedule.
         n_data: images in the whole training set.
         weights: how a batch stands for the data, `"stratified"` or `"minibatch"`.
 
@@ -83,7 +85,7 @@ class BetaTC:
     Source: Chen et al. (2018), equation 4 with α = γ = 1.
     """
 
-    beta: Schedule
+    beta: float | Schedule
     n_data: int
     weights: Literal["stratified", "minibatch"] = "stratified"
 
@@ -100,15 +102,21 @@ class BetaTC:
         generator: torch.Generator | None = None,
     ) -> BetaTCTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
+        check_diagonal(self, q)
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
         weights = _WEIGHTS[self.weights](len(x), self.n_data)
-        kl = tc_decomposition(z, q.mean, q.log_var, weights)
-        weighted = kl.mutual_information + kl.dimension_wise_kl
-        loss = weighted + self.beta(step) * kl.total_correlation - log_px
+        parts = tc_decomposition(z, q.mean, q.log_var, weights, model.prior())
+        weighted = parts.mutual_information + parts.dimension_wise_kl
+        loss = weighted + as_schedule(self.beta)(step) * parts.total_correlation - log_px
         return BetaTCTerms(
-            loss, -log_px, kl.mutual_information, kl.total_correlation, kl.dimension_wise_kl
+            loss,
+            -log_px,
+            parts.mutual_information,
+            parts.total_correlation,
+            parts.dimension_wise_kl,
         )
 
 
@@ -139,7 +147,7 @@ class FactorTerms:
 
 
 @dataclass(frozen=True)
-class FactorELBO:
+class FactorLoss:
     """FactorVAE: a discriminator's density ratio estimates the total correlation.
 
     D(z) is the logit of "z ~ q(z)" against "z ~ Π_d q(z_d)", so that TC = E_q(z)[D(z)]. Both
@@ -162,16 +170,18 @@ class FactorELBO:
         generator: torch.Generator | None = None,
     ) -> FactorTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, WithDiscriminator)
         q = model.encode(x)
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
-        kl = kl_to_standard_normal(q)
+        divergence = kl(q, model.prior())
         ratio = frozen(model.discriminator, z).float().squeeze(-1)
         joint, shuffled = z.detach(), permute_columns(z.detach(), generator)
         says_joint = model.discriminator(joint).float().squeeze(-1)
         says_shuffled = model.discriminator(shuffled).float().squeeze(-1)
         own = F.softplus(-says_joint) + F.softplus(says_shuffled)
-        return FactorTerms(kl - log_px + self.gamma * ratio + own, -log_px, kl, ratio, own)
+        loss = divergence - log_px + self.gamma * ratio + own
+        return FactorTerms(loss, -log_px, divergence, ratio, own)
 
 
 def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -188,7 +198,7 @@ def permute_columns(z: Tensor, generator: torch.Generator | None = None) -> Tens
 
 
 @dataclass(frozen=True)
-class DIPELBO:
+class DIPLoss:
     """DIP-VAE II: −ELBO plus a pull of the aggregate posterior's covariance to the identity.
 
     Attributes:
@@ -209,8 +219,10 @@ class DIPELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
+        check_diagonal(self, q)
         log_px: Tensor = model.decode(q.rsample(generator=generator)).log_prob(x)
-        kl = kl_to_standard_normal(q)
+        divergence = kl(q, model.prior())
         penalty = dip_penalty(q.mean, q.log_var, self.off_diagonal, self.diagonal)
-        return ELBOTerms(kl - log_px + penalty, -log_px, kl)
+        return ELBOTerms(divergence - log_px + penalty, -log_px, divergence)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.distributions import Normal
+from torch.distributions import Distribution, Normal
 
 from vae_course.distributions import DiagonalGaussian, log_standard_normal
 
@@ -70,7 +70,9 @@ def minibatch_weights(batch: int, n_data: int) -> Tensor:
     return torch.full((batch, batch), 1 / (n_data * batch), dtype=torch.float64)
 
 
-def tc_decomposition(z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor) -> TCTerms:
+def tc_decomposition(
+    z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor, prior: Distribution | None = None
+) -> TCTerms:
     """E_x KL(q(z|x) ‖ p(z)) = I(x; z) + KL(q(z) ‖ Π_d q(z_d)) + Σ_d KL(q(z_d) ‖ p(z_d)).
 
     Args:
@@ -79,6 +81,7 @@ def tc_decomposition(z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor) 
         log_var: log σ² of q(z|x), the same shape.
         weights: how much posterior j counts in q(z_i), `(batch, batch)`: from
             `stratified_weights` or `minibatch_weights`.
+        prior: p(z), with a factor for each latent; N(0, I) when left out.
 
     Returns:
         Three terms of shape `(batch,)`, nats per image.
@@ -91,4 +94,5 @@ def tc_decomposition(z: Tensor, mean: Tensor, log_var: Tensor, weights: Tensor) 
     log_qzx = DiagonalGaussian(mean, log_var).log_prob(z)
     log_qz = torch.logsumexp(log_weights + pairs.sum(-1), dim=1)
     log_product = torch.logsumexp(log_weights.unsqueeze(-1) + pairs, dim=1).sum(-1)
-    return TCTerms(log_qzx - log_qz, log_qz - log_product, log_product - log_standard_normal(z))
+    log_pz = log_standard_normal(z) if prior is None else prior.log_prob(z)
+    return TCTerms(log_qzx - log_qz, log_qz - log_product, log_product - log_pz)

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives import LatentVariableModel, elbo, gaussian_kl
+from vae_course.distributions import DiagonalGaussian, kl
+from vae_course.objectives import LatentVariableModel, check_diagonal, check_observed, elbo
 
 
 def refine_posterior(
@@ -34,8 +34,10 @@ def refine_posterior(
 
     Source: Cremer et al. (2018), section 3.
     """
+    check_observed(model, x)
     with torch.no_grad():
         start = model.encode(x)
+    check_diagonal(refine_posterior, start)
     mean = start.mean.clone().requires_grad_()
     log_var = start.log_var.clone().requires_grad_()
     optimizer = torch.optim.Adam([mean, log_var], lr=learning_rate)
@@ -43,7 +45,7 @@ def refine_posterior(
     for _ in range(steps):
         q = DiagonalGaussian(mean, log_var)
         log_px = model.decode(q.rsample((samples,), generator)).log_prob(x).mean(0)
-        loss = -elbo(log_px, gaussian_kl(mean, log_var).sum(-1)).sum()
+        loss = -elbo(log_px, kl(q, model.prior())).sum()
         mean.grad, log_var.grad = torch.autograd.grad(loss, [mean, log_var])
         optimizer.step()
         decay.step()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.objectives import LatentVariableModel
+from vae_course.objectives import LatentVariableModel, check_observed
 
 MOST_DIMENSIONS = 3
 
@@ -76,6 +76,7 @@ def grid_log_joint(
     Raises:
         ValueError: the grid and the model differ in their latent size.
     """
+    check_observed(model, x)
     latents = model.prior().event_shape[-1]
     if grid.points.shape[-1] != latents:
         raise ValueError(f"the grid has {grid.points.shape[-1]} latents but the model {latents}")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives import LatentVariableModel
+from vae_course.objectives import LatentVariableModel, check_observed
 
 
 def prior_log_weights(
@@ -28,6 +28,7 @@ def prior_log_weights(
         ValueError: k < 1.
     """
     _require_samples(k)
+    check_observed(model, x)
     z = model.prior().sample((k, len(x)), generator)  # (k, batch, latent)
     log_w: Tensor = model.decode(z).log_prob(x)
     return log_w.T
@@ -58,6 +59,7 @@ def proposal_log_weights(
         ValueError: k < 1, or q is not one distribution for each image.
     """
     _require_samples(k)
+    check_observed(model, x)
     if q.batch_shape != x.shape[:1]:
         raise ValueError(f"q has batch shape {tuple(q.batch_shape)} but there are {len(x)} images")
     z = q.sample((k,), generator)  # (k, batch, latent)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vae_course.discrete import CodebookEMA, ema_update, perplexity, quantize
+from vae_course.discrete import EMAState, ema_update, perplexity, quantize
 from vae_course.exercises.answers import WrongAnswerError, exercise
 
 
@@ -131,7 +131,7 @@ def _after(got: Tensor, start: Tensor, batches: Batches) -> None:
     """Compare with the codebook after the batches, and with those of the usual mistakes."""
     if not torch.isfinite(got).all():
         raise WrongAnswerError("codes that nothing has chosen are 0 / 0: leave them where they are")
-    zero = CodebookEMA.start(start)
+    zero = EMAState.start(start)
     wanted = _follow(zero, batches, 0.9)
     if torch.allclose(got, wanted.codebook, atol=1e-4):
         return
@@ -141,11 +141,11 @@ def _after(got: Tensor, start: Tensor, batches: Batches) -> None:
         "the used codes are right, but those that nothing chose moved: leave them": wanted.codebook,
         "the sums started at the codebook and the counts at zero: the first step then inflates "
         "every entry by 1 / (1 − γ); start both at zero": _follow(
-            CodebookEMA(start, zero.counts, start), batches, 0.9
+            EMAState(start, zero.counts, start), batches, 0.9
         ).codebook,
         "the averages started at one count and the codebook, and so remember a start that no "
         "encoding was at; start both at zero": _follow(
-            CodebookEMA(start, ones, start), batches, 0.9
+            EMAState(start, ones, start), batches, 0.9
         ).codebook,
         "γ and 1 − γ are exchanged: γ = 0.9 weighs the past": _follow(zero, batches, 0.1).codebook,
         "an entry is the average of sums over that of counts; these are the sums": wanted.sums,
@@ -161,7 +161,7 @@ def _after(got: Tensor, start: Tensor, batches: Batches) -> None:
     raise WrongAnswerError(f"not e = m / N of (14.4) after {len(batches)} batches")
 
 
-def _follow(state: CodebookEMA, batches: Batches, decay: float) -> CodebookEMA:
+def _follow(state: EMAState, batches: Batches, decay: float) -> EMAState:
     for z_e, indices in batches:
         state = ema_update(state, z_e, indices, decay)
     return state

@@ -1,15 +1,17 @@
 """Denoising diffusion in discrete time: a Markov chain to noise, and a learned chain back."""
 
 import math
-from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from vae_course.models import Model
 from vae_course.networks import MLPEncoder
+from vae_course.objectives import check_fits
 
 
-class NoiseNetwork(nn.Module):
+class NoiseNetwork(Model):
     """ε_θ(x_t, t): which noise is in a noisy point, guessed from the point and the time.
 
     Args:
@@ -30,10 +32,11 @@ class NoiseNetwork(nn.Module):
         """Return the noise, `(batch, 2)`, for points `(batch, 2)` at times `(batch,)` in 1..T."""
         phase = (t / self.steps)[:, None] * self.frequencies  # (batch, 5)
         features = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)  # (batch, 12)
-        return self.network(features).float()  # type: ignore[no-any-return]
+        out: Tensor = self.network(features).float()
+        return out
 
 
-class Diffusion(nn.Module):
+class Diffusion(Model):
     """q(x_t|x_{t−1}) = N(√(1−β_t) x_{t−1}, β_t I), and a chain p(x_{t−1}|x_t) that undoes it.
 
     Times run from 1 to T, as in the paper; β rises linearly, by the paper's rule for T = 1000
@@ -117,25 +120,27 @@ class Diffusion(nn.Module):
         return bound - x.shape[-1] * spread
 
 
-@dataclass(frozen=True)
-class NoiseTerms:
-    """The one term of a diffusion model's training.
+class NoisyModel(Protocol):
+    """A chain to noise, and a network that guesses which noise it was."""
 
-    Attributes:
-        loss: ‖ε − ε_θ(x_t, t)‖², shape `(batch,)`.
-    """
+    steps: int
+    noise_model: nn.Module
 
-    loss: Tensor
+    def noisy(self, x: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """Return x_t."""
+        ...
 
 
 def simple_loss(
-    model: Diffusion, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> NoiseTerms:
-    """‖ε − ε_θ(x_t, t)‖² at one random time and one random noise for each point.
+    model: NoisyModel, x: Tensor, step: int, generator: torch.Generator | None = None
+) -> Tensor:
+    """‖ε − ε_θ(x_t, t)‖² at one random time and one random noise for each point: `(batch,)`.
 
     Source: Ho et al. (2020), equation 14.
     """
+    check_fits(simple_loss, model, NoisyModel)
     t = torch.randint(1, model.steps + 1, (len(x),), generator=generator, device=x.device)
     noise = torch.randn(x.shape, generator=generator, device=x.device)
     guess = model.noise_model(model.noisy(x, t, noise), t)
-    return NoiseTerms((noise - guess).square().sum(-1))
+    squared: Tensor = (noise - guess).square().sum(-1)
+    return squared

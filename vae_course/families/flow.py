@@ -1,12 +1,12 @@
 """A normalizing flow of affine couplings: invertible, with an exact log p(x)."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from vae_course.distributions import log_standard_normal
+from vae_course.models import Model
 from vae_course.networks import MLPEncoder
+from vae_course.objectives import Density, check_fits
 
 
 class _Coupling(nn.Module):
@@ -43,7 +43,7 @@ class _Coupling(nn.Module):
         return torch.cat([kept, moved] if self.first == 0 else [moved, kept], dim=-1)
 
 
-class CouplingFlow(nn.Module):
+class CouplingFlow(Model):
     """Points in the plane ↔ N(0, I), through affine couplings of alternating coordinates.
 
     log p(x) = log N(f(x); 0, I) + log |det ∂f/∂x|.
@@ -76,8 +76,8 @@ class CouplingFlow(nn.Module):
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log p(x) by the change of variables, `(batch,)`, in nats."""
-        z, log_det = self(x)
-        return log_standard_normal(z) + log_det  # type: ignore[no-any-return]
+        z, log_det = self.forward(x)
+        return log_standard_normal(z) + log_det
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
@@ -85,19 +85,9 @@ class CouplingFlow(nn.Module):
         return self.inverse(torch.randn(n, 2, generator=generator, device=generator.device))
 
 
-@dataclass(frozen=True)
-class LikelihoodTerms:
-    """The one term of maximum likelihood.
-
-    Attributes:
-        loss: −log p(x), shape `(batch,)`, in nats.
-    """
-
-    loss: Tensor
-
-
 def negative_log_likelihood(
-    model: CouplingFlow, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> LikelihoodTerms:
+    model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
+) -> Tensor:
     """−log p(x) for each point: its mean over the data is the KL from the data, plus a constant."""
-    return LikelihoodTerms(-model.log_prob(x))
+    check_fits(negative_log_likelihood, model, Density)
+    return -model.log_prob(x)

@@ -1,12 +1,15 @@
 """A generative adversarial network whose two players are trained in one backward pass."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_course.models import Model
 from vae_course.networks import MLPEncoder, frozen
+from vae_course.objectives import check_fits
 
 
 class _Waves(nn.Module):
@@ -17,7 +20,7 @@ class _Waves(nn.Module):
         return torch.cat([x, *waves], dim=-1)
 
 
-class GAN(nn.Module):
+class GAN(Model):
     """A generator x = g(z), z ~ N(0, I), and a discriminator whose logit says "real".
 
     Args:
@@ -36,13 +39,15 @@ class GAN(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return points `(batch, 2)` for codes `(batch, latent)`."""
-        return self.generator(z).float()  # type: ignore[no-any-return]
+        out: Tensor = self.generator(z).float()
+        return out
 
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw z ~ N(0, I) and decode it: `(n, 2)`, one pass of the generator."""
         z = torch.randn(n, self.latent_dim, generator=generator, device=generator.device)
-        return self(z)  # type: ignore[no-any-return]
+        out: Tensor = self(z)
+        return out
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,14 @@ class AdversarialTerms:
     generator: Tensor
     discriminator: Tensor
     penalty: Tensor
+
+
+class TwoPlayers(Protocol):
+    """What a `GAN` has."""
+
+    latent_dim: int
+    generator: nn.Module
+    discriminator: nn.Module
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,7 @@ class AdversarialLoss:
         self, model: GAN, x: Tensor, step: int, generator: torch.Generator | None = None
     ) -> AdversarialTerms:
         """Evaluate both players on a batch."""
+        check_fits(self, model, TwoPlayers)
         z = torch.randn(len(x), model.latent_dim, generator=generator, device=x.device)
         fake = model(z) if step % self.k == 0 else model(z).detach()
         fooled = F.softplus(-frozen(model.discriminator, fake).float().squeeze(-1))

@@ -6,16 +6,15 @@ from vae_course.hierarchical.estimates import (
     unit_variances,
     variance_shares,
 )
-from vae_course.hierarchical.objectives import HierarchicalELBO, StackTerms
+from vae_course.hierarchical.objectives import HierarchicalLoss
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
 
 __all__ = [
-    "HierarchicalELBO",
+    "HierarchicalLoss",
     "HierarchicalVAE",
     "StackEstimate",
     "StackOutput",
-    "StackTerms",
     "Stages",
     "conv_stages",
     "estimate_stack",

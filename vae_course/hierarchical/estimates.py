@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
+from vae_course.objectives import check_observed
 
 
 @dataclass(frozen=True)
@@ -137,5 +138,6 @@ def _passes(
     """Batches of images, each with a pass of `samples` stacks."""
     if samples < 1:
         raise ValueError(f"samples = {samples}: an estimate needs at least one sample")
+    check_observed(model, x)
     for batch in x.split(max(1, chunk // samples)):
         yield batch, model.infer(batch, samples, generator)

@@ -1,17 +1,14 @@
 """The ELBO of a stack of latent layers: one reconstruction, and a KL for each layer."""
 
-from dataclasses import dataclass, make_dataclass
-from functools import cache
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
-from vae_course.objectives import free_bits
-from vae_course.schedules import Constant, Schedule
-
-_ONE = Constant(1.0)
+from vae_course.objectives import check_fits, free_bits
+from vae_course.schedules import Schedule, as_schedule
 
 
 class StackedPass(Protocol):
@@ -31,45 +28,25 @@ class StackedPass(Protocol):
 class StackedModel(Protocol):
     """A model that infers all its layers in one call."""
 
+    latent_dims: tuple[int, ...]
+
     def __call__(self, x: Tensor, generator: torch.Generator | None = None) -> StackedPass:
         """Infer every layer once."""
         ...
 
 
 @dataclass(frozen=True)
-class StackTerms:
-    """Terms of one batch, each `(batch,)` in nats per image; `kl_1`, …, `kl_L` come after them.
-
-    Attributes:
-        loss: what the optimizer lowers.
-        reconstruction: −log p(x|z_1).
-        kl: the layers' KLs together, without weight and without free bits.
-    """
-
-    loss: Tensor
-    reconstruction: Tensor
-    kl: Tensor
-
-
-@cache
-def _terms_of(layers: int) -> type[Any]:
-    """`StackTerms` with a field for each layer, so that a history keeps a curve of each."""
-    fields = [(f"kl_{layer}", Tensor) for layer in range(1, layers + 1)]
-    return make_dataclass(f"StackTerms{layers}", fields, bases=(StackTerms,), frozen=True)
-
-
-@dataclass(frozen=True)
-class HierarchicalELBO:
+class HierarchicalLoss:
     """−log p(x|z_1) + β(t) Σ_l KL_l as a training objective; with free bits Σ_l max(λ, mean KL_l).
 
     Attributes:
-        beta: the weight of all KLs, as a function of the step.
+        beta: the weight of all KLs, a number or a schedule.
         free_nats: λ, the mean KL over the batch below which a layer is not pushed; 0 is none.
 
     Source: Sønderby et al. (2016), section 2, for β; Kingma et al. (2016), equation 15, for λ.
     """
 
-    beta: Schedule = _ONE
+    beta: float | Schedule = 1.0
     free_nats: float = 0.0
 
     def __call__(
@@ -78,13 +55,19 @@ class HierarchicalELBO:
         x: Tensor,
         step: int,
         generator: torch.Generator | None = None,
-    ) -> StackTerms:
-        """Evaluate at one sample of every layer."""
+    ) -> dict[str, Tensor]:
+        """Evaluate at one sample of every layer.
+
+        Returns:
+            `loss`, `reconstruction`, `kl` of all layers together, without weight and free bits, and
+            `kl_1`, …, `kl_L` of each: `(batch,)`, nats per image.
+        """
+        check_fits(self, model, StackedModel)
         out = model(x, generator=generator)
         reconstruction: Tensor = -out.p.log_prob(x)
         kl = out.kl.sum(-1)
         # Not max(0, ·) without free bits: the share of a layer may be negative, bottom-up.
         pressed = free_bits(out.kl, self.free_nats) if self.free_nats else kl
-        loss = reconstruction + self.beta(step) * pressed
-        terms = _terms_of(out.kl.shape[-1])
-        return terms(loss, reconstruction, kl, *out.kl.unbind(-1))  # type: ignore[no-any-return]
+        loss = reconstruction + as_schedule(self.beta)(step) * pressed
+        layers = {f"kl_{layer}": share for layer, share in enumerate(out.kl.unbind(-1), start=1)}
+        return {"loss": loss, "reconstruction": reconstruction, "kl": kl, **layers}

@@ -8,12 +8,13 @@ from math import prod
 from torch import nn
 
 from vae_course.networks import (
-    ACTIVATIONS,
+    Activation,
     ImageShape,
     MapDecoder,
     MapEncoder,
     MLPDecoder,
     ResidualBlock,
+    as_activation,
 )
 
 MapShape = tuple[int, int, int]
@@ -36,9 +37,9 @@ class Stages:
     decoder: nn.Module
 
 
-def _perceptron(sizes: Sequence[int], activation: str) -> list[nn.Module]:
+def _perceptron(sizes: Sequence[int], activation: Activation) -> list[nn.Module]:
     """Linear layers of the given sizes with an activation after each."""
-    make, takes = ACTIVATIONS[activation]
+    make, takes = as_activation(activation)
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes):
         layers += [nn.Linear(before, takes * after), make()]
@@ -52,7 +53,7 @@ def mlp_stages(
     *,
     through_codes: bool,
     parameters_per_pixel: int,
-    activation: str = "relu",
+    activation: Activation = "relu",
 ) -> Stages:
     """Fully connected stages.
 
@@ -62,7 +63,7 @@ def mlp_stages(
         widths: for each layer the hidden sizes of its trunk; downwards in reverse.
         through_codes: the trunk of layer l + 1 takes z_l; else the features of layer l.
         parameters_per_pixel: how many numbers the likelihood wants for each pixel.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
     """
     channels, height, width = image_shape
     below = [prod(image_shape), *(latents if through_codes else [w[-1] for w in widths])]

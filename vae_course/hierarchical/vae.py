@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
@@ -11,9 +12,10 @@ from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian, diagonal_kl, precision_weighted
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
-from vae_course.likelihoods import likelihood as make_likelihood
+from vae_course.models import Model
+from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape
+from vae_course.networks import Activation, ImageShape, check_network
 
 INFERENCES = ("bottom-up", "ladder")
 NETWORKS = ("mlp", "conv")
@@ -42,7 +44,7 @@ _Gaussians = tuple[DiagonalGaussian, ...]
 _Layers = tuple[_Gaussians, _Gaussians, tuple[Tensor, ...]]  # q, prior and z, z_1 first
 
 
-class HierarchicalVAE(nn.Module):
+class HierarchicalVAE(Model):
     """p(x, z) = p(x|z_1) p(z_1|z_2) … p(z_{L−1}|z_L) p(z_L), with Gaussian layers.
 
     Inference goes one of two ways. `"bottom-up"`: q(z|x) = q(z_1|x) q(z_2|z_1) … q(z_L|z_{L−1}),
@@ -59,9 +61,9 @@ class HierarchicalVAE(nn.Module):
             `(channels, height, width)` (conv).
         widths: for each layer its hidden sizes (mlp), or `(channels, hidden channels)` of its
             residual block (conv).
-        network: `"mlp"` or `"conv"`.
+        network: `"mlp"` or `"conv"`; or `Stages` of your own, and then no widths.
         inference: `"bottom-up"` or `"ladder"`.
-        likelihood: a name from `vae_course.likelihoods`.
+        likelihood: a name from `vae_course.likelihoods`, or a module of your own.
         activation: a name from `vae_course.networks.ACTIVATIONS`, for the mlp.
 
     Raises:
@@ -69,6 +71,12 @@ class HierarchicalVAE(nn.Module):
 
     Source: Burda et al. (2016), section 2, for bottom-up; Sønderby et al. (2016), section 2, for
     the ladder.
+
+    Example:
+        >>> from vae_course.hierarchical import HierarchicalVAE
+        >>> model = HierarchicalVAE((1, 8, 8), (4, 2), widths=((16,), (8,)))
+        >>> model(torch.zeros(5, 1, 8, 8)).kl.shape
+        torch.Size([5, 2])
     """
 
     def __init__(
@@ -76,11 +84,11 @@ class HierarchicalVAE(nn.Module):
         image_shape: Sequence[int],
         latents: Sequence[int] | Sequence[Sequence[int]],
         *,
-        widths: Sequence[Sequence[int]],
-        network: str = "mlp",
+        widths: Sequence[Sequence[int]] = (),
+        network: str | Stages = "mlp",
         inference: str = "ladder",
-        likelihood: str = "bernoulli",
-        activation: str = "relu",
+        likelihood: str | nn.Module = "bernoulli",
+        activation: Activation = "relu",
     ) -> None:
         """Build the stages and the likelihood."""
         super().__init__()
@@ -88,28 +96,40 @@ class HierarchicalVAE(nn.Module):
         channels, height, width = image_shape
         self.image_shape: ImageShape = (channels, height, width)
         self.inference = inference
-        self.likelihood = make_likelihood(likelihood)
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latents": [n if isinstance(n, int) else list(n) for n in latents],
-            "widths": [list(sizes) for sizes in widths],
-            "network": network,
-            "inference": inference,
-            "likelihood": likelihood,
-            "activation": activation,
-        }
+        self.likelihood, per_pixel = likelihood_part(likelihood)
         self.latent_dims = tuple(n if isinstance(n, int) else prod(n) for n in latents)
-        stages = self._stages(network, latents, widths, activation)
+        if isinstance(network, str):
+            stages = self._stages(network, latents, widths, activation, per_pixel)
+        else:
+            stages = network
         self.trunks, self.heads = nn.ModuleList(stages.trunks), nn.ModuleList(stages.heads)
         self.decoder = stages.decoder
         self.conditionals = nn.ModuleList(stages.conditionals)
+        if not isinstance(network, str):
+            self._check_stages((channels * per_pixel, height, width))
+
+    def _check_stages(self, output_shape: ImageShape) -> None:
+        """Look at stages of your own, one after the other, as inference runs them."""
+        below: tuple[int, ...] = self.image_shape
+        for layer, size in enumerate(self.latent_dims):
+            features = check_network(self.trunks[layer], f"trunk {layer + 1}", below, None)
+            check_network(self.heads[layer], f"head {layer + 1}", features, (2 * size,))
+            below = (size,) if self.inference == "bottom-up" else features
+        for layer, (size, above) in enumerate(pairwise(self.latent_dims)):
+            name = f"conditional {layer + 1}"
+            check_network(self.conditionals[layer], name, (above,), (2 * size,))
+        check_network(self.decoder, "the decoder", self.latent_dims[:1], output_shape)
 
     def _stages(
-        self, network: str, latents: Any, widths: Sequence[Sequence[int]], activation: str
+        self,
+        network: str,
+        latents: Any,
+        widths: Sequence[Sequence[int]],
+        activation: Activation,
+        per_pixel: int,
     ) -> Stages:
         through = self.inference == "bottom-up"
-        pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
-        options: dict[str, Any] = {"through_codes": through, "parameters_per_pixel": pixel}
+        options: dict[str, Any] = {"through_codes": through, "parameters_per_pixel": per_pixel}
         if network == "mlp":
             return mlp_stages(self.image_shape, latents, widths, activation=activation, **options)
         return conv_stages(self.image_shape, [tuple(n) for n in latents], widths, **options)
@@ -134,7 +154,8 @@ class HierarchicalVAE(nn.Module):
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z_1) for codes of the first layer, `(batch, latent)`."""
-        return self.likelihood(self.decoder(z))  # type: ignore[no-any-return]
+        p: Distribution = self.likelihood(self.decoder(z))
+        return p
 
     def forward(self, x: Tensor, generator: torch.Generator | None = None) -> StackOutput:
         """Infer every layer once, and decode."""
@@ -214,8 +235,8 @@ class HierarchicalVAE(nn.Module):
         out = self.infer(x, k, generator)
         log_px = out.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
         terms = zip(out.q, out.prior, out.z, strict=True)
-        log_w = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
-        return log_w.view(k, len(x)).T  # type: ignore[no-any-return]
+        log_w: Tensor = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
+        return log_w.view(k, len(x)).T
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
@@ -261,11 +282,22 @@ def _repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
     return DiagonalGaussian(q.mean.repeat(samples, 1), q.log_var.repeat(samples, 1))
 
 
-def _check_names(network: str, inference: str, latents: int, widths: int) -> None:
-    if network not in NETWORKS:
-        raise ValueError(f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}")
+def _check_names(network: str | Stages, inference: str, latents: int, widths: int) -> None:
     if inference not in INFERENCES:
         raise ValueError(f"unknown inference {inference!r}; choose one of {', '.join(INFERENCES)}")
+    if isinstance(network, Stages):
+        counts = len(network.trunks), len(network.heads), len(network.conditionals)
+        if counts != (latents, latents, latents - 1) or widths:
+            raise ValueError(
+                f"stages with {counts[0]} trunks, {counts[1]} heads and {counts[2]} conditionals "
+                f"for {latents} latent layers, and widths for {widths}: a layer has a trunk and a "
+                "head, each but the last a conditional, and your own stages need no widths"
+            )
+        return
+    if network not in NETWORKS:
+        raise ValueError(
+            f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}, or give Stages"
+        )
     if latents != widths or not latents:
         raise ValueError(
             f"{latents} latent layers and widths for {widths}: each layer has its own, and there "

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Distribution, Independent, Normal
 
-from vae_course.objectives import LatentVariableModel
+from vae_course.objectives import LatentVariableModel, check_observed
 
 
 def observed_log_prob(p: Distribution, x: Tensor, observed: Tensor) -> Tensor:
@@ -129,7 +129,9 @@ def importance_resampling(
 
     Source: Smith & Gelfand (1992), on resampling; Mattei & Frellsen (2019), on these weights.
     """
-    q = model.encode(torch.where(observed, x, filled))
+    whole = torch.where(observed, x, filled)
+    check_observed(model, whole)
+    q = model.encode(whole)
     z = q.sample((k,), generator)
     log_px = observed_log_prob(model.decode(z), x, observed)  # (k, batch)
     return ImportanceSample(z, log_px + model.prior().log_prob(z) - q.log_prob(z))
@@ -180,6 +182,7 @@ def pseudo_gibbs(
     Source: Rezende et al. (2014), on missing data; Mattei & Frellsen (2018), algorithm 1.
     """
     x = torch.where(observed, x, filled)
+    check_observed(model, x)
     z = model.encode(x).sample((), generator)
     kept, accepted = [], torch.zeros(len(x), device=x.device)
     for sweep in range(burn_in + draws):

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian
+from vae_course.objectives import check_diagonal
 
 
 def symmetric_kl(q: DiagonalGaussian, r: DiagonalGaussian) -> Tensor:
@@ -19,6 +20,8 @@ def symmetric_kl(q: DiagonalGaussian, r: DiagonalGaussian) -> Tensor:
 
     Source: Jeffreys (1946); the divergence by its other name.
     """
+    for each in (q, r):
+        check_diagonal(symmetric_kl, each)
     one, two = q.log_var.neg().exp(), r.log_var.neg().exp()  # 1 / σ²
     forward = q.mean.square() @ two.T - 2 * q.mean @ (r.mean * two).T + (r.mean**2 * two).sum(-1)
     back = (q.mean**2 * one).sum(-1)[:, None] - 2 * (q.mean * one) @ r.mean.T + one @ (r.mean**2).T

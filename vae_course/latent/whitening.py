@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from vae_course.distributions import DiagonalGaussian
+from vae_course.objectives import check_diagonal
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ def overlap(p: DiagonalGaussian, q: DiagonalGaussian) -> Tensor:
 
     Source: Bhattacharyya (1943); exercise 3.2 derives it.
     """
+    for each in (p, q):
+        check_diagonal(overlap, each)
     both = p.variance + q.variance
     width = 0.5 * (torch.log(2 * p.stddev * q.stddev) - torch.log(both))
     apart = 0.25 * (p.mean - q.mean).square() / both

@@ -9,10 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_course import storage
+from vae_course.models import Model
 from vae_course.training import History, fit
 
 
-class Classifier(nn.Module):
+class Classifier(Model):
     """Convolutions to 64 features, then one linear layer to the classes; 235,000 weights.
 
     Args:
@@ -42,17 +43,13 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return logits `(batch, classes)` of images in [0, 1]."""
-        return self.head(self.features(x))  # type: ignore[no-any-return]
+        out: Tensor = self.head(self.features(x))
+        return out
 
     @torch.no_grad()
     def probabilities(self, x: Tensor, batch: int = 1024) -> Tensor:
         """Return p(class|x), `(N, classes)`, for any number of images."""
         return torch.cat([self(part).softmax(-1) for part in x.split(batch)])
-
-
-@dataclass(frozen=True)
-class _CrossEntropyTerms:
-    loss: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,11 +61,9 @@ class _CrossEntropy:
 
     def __call__(
         self, model: nn.Module, x: Tensor, step: int, generator: torch.Generator | None = None
-    ) -> _CrossEntropyTerms:
+    ) -> Tensor:
         logits = model(self.images[x])
-        return _CrossEntropyTerms(
-            F.cross_entropy(logits, self.labels[x], reduction="none", label_smoothing=0.05)
-        )
+        return F.cross_entropy(logits, self.labels[x], reduction="none", label_smoothing=0.05)
 
     def __repr__(self) -> str:
         return "cross-entropy"

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_course.distributions import kl
 from vae_course.objectives import (
     JointModel,
     LatentVariableModel,
-    kl_to_standard_normal,
+    check_fits,
+    check_observed,
     log_weights,
 )
 
@@ -22,7 +24,7 @@ class ELBOEstimate:
     Attributes:
         elbo: log p(x|z) averaged over samples of q, minus the KL.
         reconstruction: −log p(x|z), averaged over samples of q.
-        kl: KL(q(z|x) ‖ N(0, I)), in closed form.
+        kl: KL(q(z|x) ‖ p(z)), in closed form.
     """
 
     elbo: Tensor
@@ -39,7 +41,7 @@ def estimate_elbo(
     chunk: int = 4096,
     generator: torch.Generator | None = None,
 ) -> ELBOEstimate:
-    """ELBO(x) = E_q[log p(x|z)] − KL(q(z|x) ‖ N(0, I)) for each image.
+    """ELBO(x) = E_q[log p(x|z)] − KL(q(z|x) ‖ p(z)) for each image, p(z) the model's own prior.
 
     Args:
         model: anything with `encode`, `decode` and `prior`.
@@ -52,13 +54,25 @@ def estimate_elbo(
         Terms of shape `(N,)`.
 
     Raises:
-        ValueError: samples < 1.
+        ValueError: samples < 1, or images that the model cannot score.
+        TypeError: the KL to the model's prior has no closed form.
 
     Source: Kingma & Welling (2014), equation 10.
+
+    Example:
+        >>> from vae_course.models import random_linear_gaussian
+        >>> noise = torch.Generator().manual_seed(0)
+        >>> model = random_linear_gaussian(observed=6, latent=3, sigma=0.5, generator=noise)
+        >>> x = torch.zeros(1, 6, dtype=torch.float64)
+        >>> estimate = estimate_elbo(model, x, samples=20_000, generator=noise)
+        >>> bool((estimate.elbo - model.optimal_elbo(x)).abs() < 0.1)
+        True
     """
     if samples < 1:
         raise ValueError(f"samples = {samples}: an estimate of the ELBO needs at least one sample")
-    reconstruction, kl = [], []
+    check_fits(estimate_elbo, model, LatentVariableModel)
+    check_observed(model, x)
+    reconstruction, divergence = [], []
     for batch in x.split(max(1, chunk // samples)):
         q = model.encode(batch)
         total = torch.zeros(len(batch), device=x.device)
@@ -66,8 +80,8 @@ def estimate_elbo(
             z = q.rsample((part,), generator)
             total = total + model.decode(z).log_prob(batch).sum(0)
         reconstruction.append(-total / samples)
-        kl.append(kl_to_standard_normal(q))
-    first, second = torch.cat(reconstruction), torch.cat(kl)
+        divergence.append(kl(q, model.prior()))
+    first, second = torch.cat(reconstruction), torch.cat(divergence)
     return ELBOEstimate(-first - second, first, second)
 
 
@@ -95,12 +109,22 @@ def log_marginal(
         Shape `(N,)`, nats per image.
 
     Raises:
-        ValueError: k < 1.
+        ValueError: k < 1, or images that the model cannot score.
 
     Source: Burda et al. (2016), section 5 (k = 5000); Rezende et al. (2014), appendix E.
+
+    Example:
+        >>> from vae_course.models import random_linear_gaussian
+        >>> noise = torch.Generator().manual_seed(0)
+        >>> model = random_linear_gaussian(observed=6, latent=3, sigma=0.5, generator=noise)
+        >>> x = torch.zeros(1, 6, dtype=torch.float64)
+        >>> estimate = log_marginal(model, x, k=20_000, generator=noise)
+        >>> bool((estimate - model.marginal().log_prob(x)).abs() < 0.1)
+        True
     """
     if k < 1:
         raise ValueError(f"k = {k}: an estimate of log p(x) needs at least one sample")
+    check_observed(model, x)
     bounds = []
     for batch in x.split(max(1, chunk // k)):
         running = torch.full((len(batch),), -math.inf, device=x.device, dtype=torch.float64)

@@ -1,6 +1,7 @@
 """Models: encode, decode and prior. A model knows nothing of optimizers."""
 
 from vae_course.models.autoencoder import Autoencoder
+from vae_course.models.base import Model
 from vae_course.models.linear_gaussian import (
     LinearGaussian,
     random_linear_gaussian,
@@ -14,6 +15,7 @@ __all__ = [
     "VAE",
     "Autoencoder",
     "LinearGaussian",
+    "Model",
     "VAEOutput",
     "interpolate",
     "load_model",

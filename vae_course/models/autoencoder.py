@@ -2,19 +2,21 @@
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from vae_course.models.base import Model
 from vae_course.models.shapes import check_images, decode_batches
-from vae_course.networks import ImageShape, encoder_and_decoder
+from vae_course.networks import ImageShape, Network, encoder_and_decoder
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Model):
     """z = f(x) and x̂ = g(z), trained to make x̂ close to x.
 
     Args:
         image_shape: `(channels, height, width)`.
         latent_dim: size of z.
-        network: `"mlp"` or `"conv"`.
+        network: `"mlp"` or `"conv"`; or `(encoder, decoder)`, modules of your own: from images to
+            `(batch, latent)`, and back.
         widths: hidden sizes (mlp) or channels (conv); an empty tuple with `"mlp"` makes both maps
             linear (affine).
 
@@ -29,7 +31,7 @@ class Autoencoder(nn.Module):
         image_shape: Sequence[int],
         latent_dim: int,
         *,
-        network: str = "mlp",
+        network: Network = "mlp",
         widths: Sequence[int] = (512, 256),
     ) -> None:
         """Build encoder and decoder."""
@@ -40,17 +42,12 @@ class Autoencoder(nn.Module):
         self.encoder, self.decoder = encoder_and_decoder(
             network, self.image_shape, widths, (latent_dim, latent_dim)
         )
-        self.config = {
-            "image_shape": list(self.image_shape),
-            "latent_dim": latent_dim,
-            "network": network,
-            "widths": list(widths),
-        }
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the code z, `(batch, latent)`, of images `(batch, channels, height, width)`."""
         check_images(x, self.image_shape)
-        return self.encoder(x).float()  # type: ignore[no-any-return]
+        out: Tensor = self.encoder(x).float()
+        return out
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the image x̂, `(..., channels, height, width)`, of codes `(..., latent)`."""

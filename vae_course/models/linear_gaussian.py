@@ -3,13 +3,14 @@
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import DiagonalGaussian, StandardNormal
+from vae_course.models.base import Model
 
 
-class LinearGaussian(nn.Module):
+class LinearGaussian(Model):
     """z ~ N(0, I), x|z ~ N(W z + b, σ² I): probabilistic PCA.
 
     It has a VAE's interface (`prior`, `encode`, `decode`), so every objective and metric runs on
@@ -24,6 +25,14 @@ class LinearGaussian(nn.Module):
         ValueError: shapes do not fit or `sigma` is not positive.
 
     Source: Tipping & Bishop (1999), equations 2 to 6; Bishop (2006), section 12.2.
+
+    Example:
+        >>> import torch
+        >>> from vae_course.models import LinearGaussian
+        >>> model = LinearGaussian(torch.tensor([[1.0], [1.0]]), torch.zeros(2), sigma=1.0)
+        >>> model.marginal().covariance_matrix
+        tensor([[2., 1.],
+                [1., 2.]])
     """
 
     weight: Tensor
@@ -50,10 +59,9 @@ class LinearGaussian(nn.Module):
         identity = torch.eye(self.latent_dim, dtype=self.weight.dtype, device=self.weight.device)
         return identity + self.weight.T @ self.weight / self.sigma**2
 
-    def prior(self) -> DiagonalGaussian:
+    def prior(self) -> StandardNormal:
         """Return p(z) = N(0, I)."""
-        zeros = self.weight.new_zeros(self.latent_dim)
-        return DiagonalGaussian(zeros, zeros)
+        return StandardNormal(self.latent_dim, dtype=self.weight.dtype, device=self.weight.device)
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z) = N(W z + b, σ² I) for codes `(..., latent)`."""
@@ -103,7 +111,8 @@ class LinearGaussian(nn.Module):
         """
         precision = self.precision
         gap = 0.5 * (torch.log(torch.diagonal(precision)).sum() - torch.logdet(precision))
-        return self.marginal().log_prob(x) - gap  # type: ignore[no-any-return]
+        log_px: Tensor = self.marginal().log_prob(x)
+        return log_px - gap
 
 
 def random_linear_gaussian(

@@ -3,8 +3,10 @@
 from torch import Tensor, nn
 
 
-def check_images(x: Tensor, image_shape: tuple[int, int, int]) -> None:
-    """Raise `ValueError` unless x is a float batch of images of this shape."""
+def check_images(x: object, image_shape: tuple[int, int, int]) -> None:
+    """Raise `ValueError`, or `TypeError`, unless x is a float batch of images of this shape."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"images are a {type(x).__name__}, not a tensor of shape (batch, C, H, W)")
     if x.dim() != 4 or tuple(x.shape[1:]) != image_shape:
         raise ValueError(
             f"images have shape {tuple(x.shape)} but this model takes (batch, "
@@ -24,4 +26,5 @@ def decode_batches(decoder: nn.Module, z: Tensor, latent_dim: int) -> Tensor:
             f"codes have shape {tuple(z.shape)} but this model's latent size is {latent_dim}"
         )
     flat = decoder(z.reshape(-1, latent_dim))
-    return flat.reshape(*z.shape[:-1], *flat.shape[1:])  # type: ignore[no-any-return]
+    out: Tensor = flat.reshape(*z.shape[:-1], *flat.shape[1:])
+    return out

@@ -46,7 +46,7 @@ def traverse(z: Tensor, dim: int, values: Tensor) -> Tensor:
 
 
 def manifold_grid(side: int) -> Tensor:
-    """Return a `side × side` grid of 2-D codes at equal steps of the prior's probability.
+    """Return a `side × side` grid of 2-D codes at equal steps of the probability of N(0, I).
 
     Row by row from the top left; z = Φ⁻¹(u) for u at the centers of `side` equal parts of [0, 1],
     the first coordinate growing to the right and the second upwards.

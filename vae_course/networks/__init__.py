@@ -2,20 +2,25 @@
 
 from vae_course.networks.freezing import frozen
 from vae_course.networks.maps import MapDecoder, MapEncoder, ResidualBlock
+from vae_course.networks.own import check_network
 from vae_course.networks.vectors import (
     ACTIVATIONS,
     NETWORKS,
+    Activation,
     ConvDecoder,
     ConvEncoder,
     ImageShape,
     MLPDecoder,
     MLPEncoder,
+    Network,
+    as_activation,
     encoder_and_decoder,
 )
 
 __all__ = [
     "ACTIVATIONS",
     "NETWORKS",
+    "Activation",
     "ConvDecoder",
     "ConvEncoder",
     "ImageShape",
@@ -23,7 +28,10 @@ __all__ = [
     "MLPEncoder",
     "MapDecoder",
     "MapEncoder",
+    "Network",
     "ResidualBlock",
+    "as_activation",
+    "check_network",
     "encoder_and_decoder",
     "frozen",
 ]

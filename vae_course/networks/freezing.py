@@ -7,4 +7,5 @@ from torch.func import functional_call
 def frozen(network: nn.Module, x: Tensor) -> Tensor:
     """Run a network with its weights held fixed: gradients reach x and not the weights."""
     weights = {name: weight.detach() for name, weight in network.named_parameters()}
-    return functional_call(network, weights, (x,))  # type: ignore[no-any-return]
+    out: Tensor = functional_call(network, weights, (x,))
+    return out

@@ -27,7 +27,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, h: Tensor) -> Tensor:
         """Return a map of the same shape."""
-        return h + self.layers(h)  # type: ignore[no-any-return]
+        out: Tensor = h + self.layers(h)
+        return out
 
 
 def _residual_stack(width: int, hidden: int, blocks: int) -> list[nn.Module]:
@@ -72,7 +73,8 @@ class MapEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layers."""
-        return self.layers(x)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(x)
+        return out
 
 
 class MapDecoder(nn.Module):
@@ -113,7 +115,8 @@ class MapDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Run the layers."""
-        return self.layers(z)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(z)
+        return out
 
 
 def map_size(image_shape: ImageShape, halvings: int) -> tuple[int, int]:

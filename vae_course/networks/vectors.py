@@ -7,7 +7,15 @@ from math import prod
 
 from torch import Tensor, nn
 
+from vae_course.networks.own import check_network
+
 ImageShape = tuple[int, int, int]
+
+Network = str | tuple[nn.Module, nn.Module]
+"""A name from `NETWORKS`, or an encoder and a decoder of your own."""
+
+Activation = str | Callable[[], nn.Module]
+"""A name from `ACTIVATIONS`, or what makes a module: `torch.nn.GELU`, say."""
 
 # What makes the module, and how many numbers it takes for one it gives: GLU is (a, b) ↦ a · σ(b).
 ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], int]] = {
@@ -17,16 +25,32 @@ ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 }
 
 
-def _activation(name: str) -> tuple[Callable[[], nn.Module], int]:
-    """Look an activation up."""
-    if name not in ACTIVATIONS:
-        raise ValueError(f"unknown activation {name!r}; choose one of {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name]
+def as_activation(activation: Activation) -> tuple[Callable[[], nn.Module], int]:
+    """Return what makes an activation, and how many numbers that takes for one it gives.
+
+    Raises:
+        ValueError: an unknown name, or something that makes no module.
+    """
+    if callable(activation) and _makes_a_module(activation):
+        return activation, 1
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
+        raise ValueError(
+            f"unknown activation {activation!r}; choose one of {', '.join(ACTIVATIONS)}, or give "
+            "what makes a module, as torch.nn.GELU does"
+        )
+    return ACTIVATIONS[activation]
 
 
-def _mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
+def _makes_a_module(make: Callable[[], object]) -> bool:
+    try:
+        return isinstance(make(), nn.Module)
+    except TypeError:  # it wants arguments
+        return False
+
+
+def _mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     """Linear layers of the given sizes with an activation between each two."""
-    make, takes = _activation(activation)
+    make, takes = as_activation(activation)
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes[:-1]):
         layers += [nn.Linear(before, takes * after), make()]
@@ -40,7 +64,7 @@ class MLPEncoder(nn.Module):
         image_shape: `(channels, height, width)`.
         widths: sizes of the hidden layers, from the image inwards.
         outputs: how many numbers come out.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
     """
 
     def __init__(
@@ -48,7 +72,7 @@ class MLPEncoder(nn.Module):
         image_shape: ImageShape,
         widths: Sequence[int],
         outputs: int,
-        activation: str = "relu",
+        activation: Activation = "relu",
     ) -> None:
         """Build the layers."""
         super().__init__()
@@ -56,7 +80,8 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Flatten the image and run the layers."""
-        return self.layers(x.flatten(1))  # type: ignore[no-any-return]
+        out: Tensor = self.layers(x.flatten(1))
+        return out
 
 
 class MLPDecoder(nn.Module):
@@ -66,7 +91,7 @@ class MLPDecoder(nn.Module):
         inputs: size of the code.
         widths: sizes of the encoder's hidden layers; used here in reverse.
         output_shape: `(channels, height, width)` of what comes out.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
     """
 
     def __init__(
@@ -74,7 +99,7 @@ class MLPDecoder(nn.Module):
         inputs: int,
         widths: Sequence[int],
         output_shape: ImageShape,
-        activation: str = "relu",
+        activation: Activation = "relu",
     ) -> None:
         """Build the layers."""
         super().__init__()
@@ -83,7 +108,8 @@ class MLPDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Run the layers and fold the result into an image."""
-        return self.layers(z).unflatten(1, self.output_shape)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(z).unflatten(1, self.output_shape)
+        return out
 
 
 def _coarse_size(image_shape: ImageShape, widths: Sequence[int]) -> tuple[int, int]:
@@ -109,7 +135,7 @@ class ConvEncoder(nn.Module):
         image_shape: `(channels, height, width)`; height and width divisible by 2^len(widths).
         widths: channels after each halving.
         outputs: how many numbers come out.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
 
     Raises:
         ValueError: the image cannot be halved that often.
@@ -120,12 +146,12 @@ class ConvEncoder(nn.Module):
         image_shape: ImageShape,
         widths: Sequence[int],
         outputs: int,
-        activation: str = "relu",
+        activation: Activation = "relu",
     ) -> None:
         """Build the layers."""
         super().__init__()
         height, width = _coarse_size(image_shape, widths)
-        make, takes = _activation(activation)
+        make, takes = as_activation(activation)
         first, *rest = widths
         layers: list[nn.Module] = [nn.PixelUnshuffle(2)]
         layers += [nn.Conv2d(4 * image_shape[0], takes * first, 3, padding=1), make()]
@@ -136,7 +162,8 @@ class ConvEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Run the layers."""
-        return self.layers(x)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(x)
+        return out
 
 
 class ConvDecoder(nn.Module):
@@ -146,7 +173,7 @@ class ConvDecoder(nn.Module):
         inputs: size of the code.
         widths: the encoder's widths; used here in reverse.
         output_shape: `(channels, height, width)` of what comes out.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
 
     Raises:
         ValueError: the image cannot be halved as often as there are widths.
@@ -157,12 +184,12 @@ class ConvDecoder(nn.Module):
         inputs: int,
         widths: Sequence[int],
         output_shape: ImageShape,
-        activation: str = "relu",
+        activation: Activation = "relu",
     ) -> None:
         """Build the layers."""
         super().__init__()
         height, width = _coarse_size(output_shape, widths)
-        make, takes = _activation(activation)
+        make, takes = as_activation(activation)
         *earlier, last = widths
         layers: list[nn.Module] = [
             nn.Linear(inputs, takes * last * height * width),
@@ -177,7 +204,8 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Run the layers."""
-        return self.layers(z)  # type: ignore[no-any-return]
+        out: Tensor = self.layers(z)
+        return out
 
 
 NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
@@ -187,32 +215,41 @@ NETWORKS: dict[str, tuple[type[nn.Module], type[nn.Module]]] = {
 
 
 def encoder_and_decoder(
-    network: str,
+    network: Network,
     image_shape: ImageShape,
     widths: Sequence[int],
     code_sizes: tuple[int, int],
     parameters_per_pixel: int = 1,
-    activation: str = "relu",
+    activation: Activation = "relu",
 ) -> tuple[nn.Module, nn.Module]:
-    """Make the two networks around a code.
+    """Make the two networks around a code, or look at two that are there.
 
     Args:
-        network: `"mlp"` or `"conv"`.
+        network: `"mlp"` or `"conv"`; or a module from images `(batch, C, H, W)` to
+            `(batch, outputs)` and one from codes `(batch, inputs)` to `(batch, C', H, W)`.
         image_shape: `(channels, height, width)`.
         widths: hidden sizes or channels, from the image inwards.
         code_sizes: what the encoder gives and what the decoder takes.
         parameters_per_pixel: how many numbers the likelihood wants for each pixel.
-        activation: a name from `ACTIVATIONS`.
+        activation: a name from `ACTIVATIONS`, or what makes a module.
 
     Raises:
-        ValueError: no network or activation of that name.
+        ValueError: no network or activation of that name, or modules of other shapes.
     """
-    if network not in NETWORKS:
-        raise ValueError(f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}")
-    encoder, decoder = NETWORKS[network]
     channels, height, width = image_shape
     output_shape = (channels * parameters_per_pixel, height, width)
     outputs, inputs = code_sizes
+    if isinstance(network, list | tuple) and len(network) == 2:
+        own_encoder, own_decoder = network
+        check_network(own_encoder, "the encoder", image_shape, (outputs,))
+        check_network(own_decoder, "the decoder", (inputs,), output_shape)
+        return own_encoder, own_decoder
+    if not isinstance(network, str) or network not in NETWORKS:
+        raise ValueError(
+            f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}, or give your own "
+            "as (encoder, decoder)"
+        )
+    encoder, decoder = NETWORKS[network]
     return (
         encoder(image_shape, widths, outputs, activation),
         decoder(inputs, widths, output_shape, activation),

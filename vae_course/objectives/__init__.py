@@ -1,33 +1,41 @@
 """Objectives: every term is `(batch,)` in nats per image, unreduced; only training takes a mean."""
 
+from vae_course.distributions.divergences import full_gaussian_kl, gaussian_kl
 from vae_course.objectives.bound import (
+    ELBOLoss,
     ELBOTerms,
-    NegativeELBO,
     elbo,
     free_bits,
-    full_gaussian_kl,
-    gaussian_kl,
-    kl_to_standard_normal,
 )
-from vae_course.objectives.importance import BoundTerms, DReG, NegativeIWAE, iwae_bound, log_weights
-from vae_course.objectives.protocol import JointModel, LatentVariableModel
-from vae_course.objectives.reconstruction import ReconstructionTerms, squared_error
+from vae_course.objectives.importance import DReGLoss, IWAELoss, detached, iwae_bound, log_weights
+from vae_course.objectives.observed import check_kind, check_observed
+from vae_course.objectives.protocol import (
+    Density,
+    JointModel,
+    LatentVariableModel,
+    check_diagonal,
+    check_fits,
+)
+from vae_course.objectives.reconstruction import squared_error_loss
 
 __all__ = [
-    "BoundTerms",
-    "DReG",
+    "DReGLoss",
+    "Density",
+    "ELBOLoss",
     "ELBOTerms",
+    "IWAELoss",
     "JointModel",
     "LatentVariableModel",
-    "NegativeELBO",
-    "NegativeIWAE",
-    "ReconstructionTerms",
+    "check_diagonal",
+    "check_fits",
+    "check_kind",
+    "check_observed",
+    "detached",
     "elbo",
     "free_bits",
     "full_gaussian_kl",
     "gaussian_kl",
     "iwae_bound",
-    "kl_to_standard_normal",
     "log_weights",
-    "squared_error",
+    "squared_error_loss",
 ]

@@ -5,51 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian, FullGaussian
-from vae_course.objectives.protocol import LatentVariableModel
-from vae_course.schedules import Constant, Schedule
-
-_ONE = Constant(1.0)
-
-
-def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − log σ² − 1), for each latent apart.
-
-    Args:
-        mean: μ, shape `(batch, latent)`.
-        log_var: log σ², the same shape.
-
-    Returns:
-        Shape `(batch, latent)`, in nats; `.sum(-1)` is the KL of the whole posterior.
-
-    Source: Kingma & Welling (2014), appendix B.
-    """
-    return 0.5 * (mean.square() + log_var.exp() - log_var - 1)
-
-
-def full_gaussian_kl(mean: Tensor, scale_tril: Tensor) -> Tensor:
-    """KL(N(μ, L Lᵀ) ‖ N(0, I)) = ½ (‖μ‖² + ‖L‖² − Σ_d log L_dd² − d), all latents together.
-
-    Args:
-        mean: μ, shape `(batch, latent)`.
-        scale_tril: L, shape `(batch, latent, latent)`, lower triangular; ‖L‖² is the sum of the
-            squares of its entries, which is the trace of L Lᵀ.
-
-    Returns:
-        Shape `(batch,)`, in nats per image.
-
-    Source: Kingma & Welling (2019), section 2.5.1, for the Cholesky factor of a posterior.
-    """
-    log_det = 2 * torch.log(torch.diagonal(scale_tril, dim1=-2, dim2=-1)).sum(-1)
-    trace = scale_tril.square().sum((-2, -1))
-    return 0.5 * (mean.square().sum(-1) + trace - log_det - mean.shape[-1])
-
-
-def kl_to_standard_normal(q: DiagonalGaussian | FullGaussian) -> Tensor:
-    """KL(q ‖ N(0, I)) in closed form, by q's kind: shape `(batch,)`, nats per image."""
-    if isinstance(q, FullGaussian):
-        return full_gaussian_kl(q.mean, q.scale_tril)
-    return gaussian_kl(q.mean, q.log_var).sum(-1)
+from vae_course.distributions import kl
+from vae_course.objectives.protocol import LatentVariableModel, check_fits
+from vae_course.schedules import Schedule, as_schedule
 
 
 def elbo(log_px: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
@@ -64,6 +22,10 @@ def elbo(log_px: Tensor, kl: Tensor, beta: float = 1.0) -> Tensor:
         Shape `(batch,)`, nats per image.
 
     Source: Kingma & Welling (2014), equation 3; Higgins et al. (2017), equation 4 for β.
+
+    Example:
+        >>> elbo(torch.tensor([-3.0, -5.0]), torch.tensor([1.0, 2.0]))
+        tensor([-4., -7.])
     """
     return log_px - beta * kl
 
@@ -99,16 +61,23 @@ class ELBOTerms:
 
 
 @dataclass(frozen=True)
-class NegativeELBO:
-    """−ELBO as a training objective, with β as a function of the step.
+class ELBOLoss:
+    """−ELBO as a training objective, with the KL to the model's own prior in closed form.
 
     Attributes:
-        beta: a schedule; the constant 1 makes it the VAE.
+        beta: the weight of the KL, a number or a schedule; 1 makes it the VAE.
 
     Source: Kingma & Welling (2014), equation 10.
+
+    Example:
+        >>> from vae_course.models import VAE
+        >>> model, x = VAE((1, 8, 8), 2, widths=(4,)), torch.zeros(5, 1, 8, 8)
+        >>> terms = ELBOLoss(beta=4)(model, x, step=0)
+        >>> torch.allclose(terms.loss, terms.reconstruction + 4 * terms.kl)
+        True
     """
 
-    beta: Schedule = _ONE
+    beta: float | Schedule = 1.0
 
     def __call__(
         self,
@@ -118,8 +87,10 @@ class NegativeELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
-        kl = kl_to_standard_normal(q)
-        return ELBOTerms(-elbo(log_px, kl, self.beta(step)), -log_px, kl)
+        divergence = kl(q, model.prior())
+        beta = as_schedule(self.beta)(step)
+        return ELBOTerms(-elbo(log_px, divergence, beta), -log_px, divergence)

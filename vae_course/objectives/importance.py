@@ -1,13 +1,16 @@
 """Importance weighting: tighter bounds from several samples of q(z|x)."""
 
+import copy
 import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.objectives.protocol import JointModel, LatentVariableModel
+from vae_course.objectives.observed import check_kind
+from vae_course.objectives.protocol import JointModel, LatentVariableModel, check_fits
 
 
 def log_weights(
@@ -29,11 +32,12 @@ def log_weights(
         estimates L_k.
 
     Raises:
-        ValueError: k < 1.
+        ValueError: k < 1, or images of another type than the model computes in.
 
     Source: Burda et al. (2016), equations 6 to 8.
     """
     _require_samples(k)
+    check_kind(model, x)
     if isinstance(model, JointModel):
         return model.log_weights(x, k, generator)
     q: DiagonalGaussian = model.encode(x)
@@ -43,9 +47,9 @@ def log_weights(
 
 def _log_ratio(model: LatentVariableModel, x: Tensor, z: Tensor, log_qz: Tensor) -> Tensor:
     """Log p(x|z) + log p(z) − log q(z|x), shape `(k, batch)`."""
-    log_px = model.decode(z).log_prob(x)
-    log_pz = model.prior().log_prob(z)
-    return log_px + log_pz - log_qz  # type: ignore[no-any-return]
+    log_px: Tensor = model.decode(z).log_prob(x)
+    log_pz: Tensor = model.prior().log_prob(z)
+    return log_px + log_pz - log_qz
 
 
 def iwae_bound(log_w: Tensor) -> Tensor:
@@ -58,30 +62,40 @@ def iwae_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
 
 
+def detached(q: Distribution) -> Distribution:
+    """Return the same distribution, with no gradient to any of its parameters."""
+    stopped = copy.copy(q)
+    for name, value in vars(q).items():
+        if isinstance(value, Tensor):
+            setattr(stopped, name, value.detach())
+        elif isinstance(value, Distribution):
+            setattr(stopped, name, detached(value))
+    return stopped
+
+
+def _weighed_by(model: object) -> type:
+    return JointModel if isinstance(model, JointModel) else LatentVariableModel
+
+
 def _require_samples(k: int) -> None:
     if k < 1:
         raise ValueError(f"k = {k}: an importance-weighted bound needs at least one sample")
 
 
 @dataclass(frozen=True)
-class BoundTerms:
-    """The one term of an importance-weighted objective.
-
-    Attributes:
-        loss: −L_k, shape `(batch,)`, nats per image.
-    """
-
-    loss: Tensor
-
-
-@dataclass(frozen=True)
-class NegativeIWAE:
+class IWAELoss:
     """−L_k as a training objective.
 
     Attributes:
         k: samples an image; 1 is the VAE with a sampled KL.
 
     Source: Burda et al. (2016), equation 8.
+
+    Example:
+        >>> from vae_course.models import VAE
+        >>> model, x = VAE((1, 8, 8), 2, widths=(4,)), torch.zeros(5, 1, 8, 8)
+        >>> IWAELoss(k=10)(model, x, step=0).shape
+        torch.Size([5])
     """
 
     k: int
@@ -92,13 +106,14 @@ class NegativeIWAE:
         x: Tensor,
         step: int,
         generator: torch.Generator | None = None,
-    ) -> BoundTerms:
-        """Evaluate −L_k on a batch."""
-        return BoundTerms(-iwae_bound(log_weights(model, x, self.k, generator)))
+    ) -> Tensor:
+        """Return −L_k of a batch, `(batch,)`, nats per image."""
+        check_fits(self, model, _weighed_by(model))
+        return -iwae_bound(log_weights(model, x, self.k, generator))
 
 
 @dataclass(frozen=True)
-class DReG:
+class DReGLoss:
     """−L_k in value, with the doubly reparameterized gradient for the encoder.
 
     The decoder's gradient is Σ w̃_i ∇_θ log w_i and the encoder's Σ w̃_i² ∂log w_i/∂z_i · ∇_φ z_i,
@@ -118,17 +133,17 @@ class DReG:
         x: Tensor,
         step: int,
         generator: torch.Generator | None = None,
-    ) -> BoundTerms:
-        """Evaluate on a batch; `loss` has the value of −L_k and DReG's gradient."""
+    ) -> Tensor:
+        """Return numbers `(batch,)` with the value of −L_k and DReG's gradient."""
+        check_fits(self, model, LatentVariableModel)
         _require_samples(self.k)
         q = model.encode(x)
         z = q.rsample((self.k,), generator)
         # q's parameters are stopped inside log q(z|x): the encoder is reached through z alone.
-        stopped = type(q)(q.mean.detach(), q.log_var.detach())
-        log_w = _log_ratio(model, x, z, stopped.log_prob(z)).T
+        log_w = _log_ratio(model, x, z, detached(q).log_prob(z)).T
         weights = torch.softmax(log_w.detach(), dim=-1)
         if z.requires_grad:
             z.register_hook(lambda gradient: weights.T.unsqueeze(-1) * gradient)
         bound = iwae_bound(log_w.detach())
         surrogate = (weights * log_w).sum(-1)
-        return BoundTerms(-(bound + surrogate - surrogate.detach()))
+        return -(bound + surrogate - surrogate.detach())

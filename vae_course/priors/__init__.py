@@ -3,7 +3,7 @@
 from vae_course.priors.aggregate import Surgery, elbo_surgery, log_aggregate
 from vae_course.priors.ex_post import WithPrior, fit_mixture, with_prior
 from vae_course.priors.mixtures import LatentMixture
-from vae_course.priors.monte_carlo import MonteCarloELBO
+from vae_course.priors.monte_carlo import SampledELBOLoss
 from vae_course.priors.style import class_means, transfer
 from vae_course.priors.two_sample import (
     TwoSampleTest,
@@ -17,7 +17,7 @@ from vae_course.priors.vamp_prior import VampPriorVAE
 
 __all__ = [
     "LatentMixture",
-    "MonteCarloELBO",
+    "SampledELBOLoss",
     "Surgery",
     "TwoSampleTest",
     "VampPriorVAE",

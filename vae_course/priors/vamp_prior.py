@@ -5,15 +5,15 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian
-from vae_course.models import VAE
+from vae_course.models import VAE, Model
 from vae_course.priors.mixtures import LatentMixture
 
 
-class VampPriorVAE(nn.Module):
+class VampPriorVAE(Model):
     """A VAE whose prior is p(z) = (1/K) Σ_k q(z|u_k), with learned pseudo-inputs u_k.
 
     The u_k are images; as weights they are held by their logits, so that they stay in (0, 1). The
-    prior moves with the encoder, and it has no closed-form KL: train it by `MonteCarloELBO`.
+    prior moves with the encoder, and it has no closed-form KL: train it by `SampledELBOLoss`.
 
     Args:
         vae: its encoder and decoder are used, and trained with the pseudo-inputs.

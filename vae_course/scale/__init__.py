@@ -4,7 +4,7 @@ from vae_course.scale.dequantization import dequantize
 from vae_course.scale.estimators import sampled_kl, sampled_kl_variance, sampled_kl_with_entropy
 from vae_course.scale.gray_levels import clamped_gaussian_log_px, dequantized_bits_per_dim
 from vae_course.scale.sigma import (
-    OptimalSigmaELBO,
+    OptimalSigmaLoss,
     effective_beta,
     optimal_gaussian_log_px,
     optimal_sigma,
@@ -12,7 +12,7 @@ from vae_course.scale.sigma import (
 )
 
 __all__ = [
-    "OptimalSigmaELBO",
+    "OptimalSigmaLoss",
     "clamped_gaussian_log_px",
     "dequantize",
     "dequantized_bits_per_dim",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.objectives import ELBOTerms, LatentVariableModel, elbo, kl_to_standard_normal
+from vae_course.distributions import kl
+from vae_course.objectives import ELBOTerms, LatentVariableModel, check_fits, check_observed, elbo
 
 
 def optimal_variance(x: Tensor, mean: Tensor) -> Tensor:
@@ -47,7 +48,7 @@ def optimal_gaussian_log_px(x: Tensor, mean: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class OptimalSigmaELBO:
+class OptimalSigmaLoss:
     """−ELBO of a Gaussian decoder whose one σ is, at every step, the best for the batch.
 
     It takes the decoder's mean image and ignores the σ that the model's likelihood has; after
@@ -65,11 +66,12 @@ class OptimalSigmaELBO:
         generator: torch.Generator | None = None,
     ) -> ELBOTerms:
         """Evaluate at one sample z ~ q(z|x)."""
+        check_fits(self, model, LatentVariableModel)
         q = model.encode(x)
         mean = model.decode(q.rsample(generator=generator)).mean
         log_px = optimal_gaussian_log_px(x, mean)
-        kl = kl_to_standard_normal(q)
-        return ELBOTerms(-elbo(log_px, kl), -log_px, kl)
+        divergence = kl(q, model.prior())
+        return ELBOTerms(-elbo(log_px, divergence), -log_px, divergence)
 
 
 @torch.no_grad()
@@ -83,6 +85,7 @@ def optimal_sigma(
         x: images, `(N, ...)`, of any number: the training images, for a σ to keep.
         generator: source of the samples.
     """
+    check_observed(model, x)
     total = 0.0
     for part in x.split(4096):
         mean = model.decode(model.encode(part).rsample(generator=generator)).mean

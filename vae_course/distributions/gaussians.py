@@ -1,11 +1,12 @@
-"""Probability distributions that `torch.distributions` lacks, in its own vocabulary."""
+"""Gaussians over codes, as `torch.distributions` that draw from an explicit generator."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal, Normal, constraints
+from torch.distributions import Independent, MultivariateNormal, Normal
 
 
 def reparameterize(
@@ -27,36 +28,6 @@ def reparameterize(
     """
     noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
     return mean + torch.exp(0.5 * log_var) * noise
-
-
-def gumbel_softmax(
-    logits: Tensor, temperature: float, samples: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """y = softmax((logits + g) / τ), g_i = −log(−log u_i): a one-hot choice, made differentiable.
-
-    The largest entry falls on class i with probability softmax(logits)_i at every temperature;
-    as τ → 0 the whole vector becomes that one-hot choice.
-
-    Args:
-        logits: shape `(..., classes)`.
-        temperature: τ > 0.
-        samples: how many to draw.
-        generator: source of the noise.
-
-    Returns:
-        Shape `(samples, ..., classes)`; each vector sums to 1.
-
-    Raises:
-        ValueError: the temperature is not positive.
-
-    Source: Jang et al. (2017), equation 2; Maddison et al. (2017).
-    """
-    if not temperature > 0:
-        raise ValueError(f"temperature = {temperature} is not positive: at 0 it is an arg max")
-    exponential = torch.empty(
-        (samples, *logits.shape), dtype=logits.dtype, device=logits.device
-    ).exponential_(generator=generator)
-    return torch.softmax((logits - torch.log(exponential)) / temperature, dim=-1)
 
 
 class DiagonalGaussian(Independent):  # type: ignore[type-arg]
@@ -110,21 +81,32 @@ class DiagonalGaussian(Independent):  # type: ignore[type-arg]
             return self.rsample(sample_shape, generator)
 
 
-def diagonal_kl(q: DiagonalGaussian, p: DiagonalGaussian) -> Tensor:
-    """KL(q ‖ p) = ½ (log σ_p² − log σ_q² + (σ_q² + (μ_q − μ_p)²) / σ_p² − 1), latent by latent.
+class StandardNormal(DiagonalGaussian):
+    """N(0, I) over the last dimension: the prior of the VAE, and known as such to `kl`.
 
     Args:
-        q: the distribution that the average is taken over, event `(latent,)`.
-        p: the other one; its shape is q's, or broadcasts to it.
-
-    Returns:
-        Shape `(batch, latent)`, in nats; `.sum(-1)` is the KL of the whole layer.
-
-    Source: Kingma & Welling (2014), appendix B, for p = N(0, I).
+        shape: `latent`, or `(..., latent)`.
+        dtype: of the mean and of what is drawn; torch's default when left out.
+        device: where they live.
     """
-    log_ratio = q.log_var - p.log_var
-    distance = (q.mean - p.mean).square() * (-p.log_var).exp()
-    return 0.5 * (log_ratio.exp() + distance - log_ratio - 1)
+
+    def __init__(
+        self,
+        shape: int | Sequence[int],
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        """Hold zeros as μ and log σ²."""
+        zeros = torch.zeros(shape, dtype=dtype, device=device)
+        super().__init__(zeros, zeros)
+
+    def expand(
+        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
+    ) -> "StandardNormal":
+        """Return the same distribution, repeated over `batch_shape`."""
+        shape = torch.Size(batch_shape) + self.event_shape
+        return StandardNormal(shape, dtype=self.mean.dtype, device=self.mean.device)
 
 
 def precision_weighted(evidence: DiagonalGaussian, prior: DiagonalGaussian) -> DiagonalGaussian:
@@ -199,74 +181,6 @@ class FullGaussian(MultivariateNormal):
         """Draw like `rsample`, without a gradient."""
         with torch.no_grad():
             return self.rsample(sample_shape, generator)
-
-
-class DiscretizedLogistic(Distribution):
-    """A logistic density integrated over the 256 bins of a pixel in {0, 1/255, ..., 1}.
-
-    P(x) = σ((x + ½·1/255 − μ)/s) − σ((x − ½·1/255 − μ)/s), with the two outer bins open to ∓∞, so
-    that the masses sum to one.
-
-    Args:
-        mean: μ, any shape.
-        log_scale: log s, broadcastable to it.
-
-    Source: Salimans et al. (2017), equation 2 with one component; the idea is that of Kingma et
-    al. (2016), "Improved variational inference with inverse autoregressive flow", appendix C.5.
-    """
-
-    arg_constraints = {"location": constraints.real, "log_scale": constraints.real}  # noqa: RUF012
-    support = constraints.unit_interval
-    levels = 256
-
-    def __init__(self, mean: Tensor, log_scale: Tensor) -> None:
-        """Hold the location and log-scale of the underlying logistic."""
-        self.location, self.log_scale = torch.broadcast_tensors(mean, log_scale)
-        super().__init__(self.location.shape, validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        """E[x] = s·(log(1 + e^{μ/s}) − log(1 + e^{(μ−1)/s})), to within half a gray level.
-
-        It is the mean of the logistic clamped to [0, 1]: the integral whose midpoint sum over the
-        gray levels is the exact mean.
-        """
-        scale = torch.exp(self.log_scale)
-        above = F.softplus(self.location / scale) - F.softplus((self.location - 1) / scale)
-        return scale * above
-
-    def expand(
-        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
-    ) -> "DiscretizedLogistic":
-        """Return the same distribution, repeated over `batch_shape`."""
-        return DiscretizedLogistic(
-            self.location.expand(batch_shape), self.log_scale.expand(batch_shape)
-        )
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass of each pixel, the shape of the broadcast arguments."""
-        half_bin = 0.5 / (self.levels - 1)
-        inverse_scale = torch.exp(-self.log_scale)
-        upper = (value + half_bin - self.location) * inverse_scale
-        lower = (value - half_bin - self.location) * inverse_scale
-        # σ(b) − σ(a) = σ(b) σ(−a) (1 − exp(a − b)), and each factor is stable in logs.
-        log_below = torch.where(value >= 1, 0.0, F.logsigmoid(upper))
-        log_above = torch.where(value <= 0, 0.0, F.logsigmoid(-lower))
-        inner = (value > 0) & (value < 1)
-        width = torch.where(inner, 2 * half_bin * inverse_scale, 1.0)
-        log_width = torch.where(inner, torch.log(-torch.expm1(-width)), 0.0)
-        return log_below + log_above + log_width
-
-    def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = ()) -> Tensor:
-        """Draw pixels on the grid {0, 1/255, ..., 1}."""
-        with torch.no_grad():
-            shape = torch.Size(sample_shape) + self.location.shape
-            tiny = torch.finfo(self.location.dtype).tiny
-            uniform = torch.rand(shape, dtype=self.location.dtype, device=self.location.device)
-            noise = torch.logit(uniform.clamp(tiny, 1 - 1e-7))
-            draw = self.location + torch.exp(self.log_scale) * noise
-            steps = self.levels - 1
-            return torch.round(draw.clamp(0, 1) * steps) / steps
 
 
 def log_standard_normal(z: Tensor) -> Tensor:
