@@ -30,6 +30,8 @@ COMMANDS = {"chapters", "cli"}  # Used from the shell, not imported.
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
 RELATION = re.compile(r"(?:^| )[=≈≥≤∝~←→↔](?= )|^[−‖½√Σ∫∇(2]|^[\w−]+\([^)]*[|‖;,]")
+CODE = re.compile(r"((?:`+).+?`+|^ *>>> .+?(?:\n *\n|\Z))", re.DOTALL | re.MULTILINE)
+SIGN = re.compile(r"[|*\\]|(?<=\w)_(?!\w)")
 WORD = re.compile(r"[a-z]{3,}")
 FUNCTIONS = {"log", "exp", "max", "min", "mean", "det", "diag", "sin", "cos", "tanh", "softmax"}
 
@@ -224,6 +226,17 @@ def code_of(thing: Any) -> tuple[str, str, int, int]:
     return re.sub(r":\n\n+(?= )", ":\n", "".join(kept)), place, first, first + len(lines) - 1
 
 
+def as_plain_text(
+    app: Sphinx, kind: str, name: str, thing: Any, options: Any, lines: list[str]
+) -> None:
+    """Keep reStructuredText from reading |x|, a * b and w_ as its own signs; code stays code."""
+    if kind == "property":  # Else napoleon takes what is before a colon for a type.
+        lines.insert(0, "")
+    parts = CODE.split("\n".join(lines))
+    parts[::2] = [SIGN.sub(r"\\\g<0>", part) for part in parts[::2]]
+    lines[:] = "".join(parts).split("\n")
+
+
 def dress(app: Sphinx, doctree: nodes.document) -> None:
     """Mark formulas and sources of a reference page, name its fields, and add the code."""
     if not app.env.docname.startswith(FOLDER):
@@ -273,5 +286,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("rooms", Rooms)
     skip = (skip_code_fold, None)
     app.add_node(code_fold, html=(visit_code_fold, None), latex=skip, text=skip, man=skip)
+    app.connect("autodoc-process-docstring", as_plain_text, priority=400)  # Before napoleon.
     app.connect("doctree-read", dress)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
