@@ -5,6 +5,7 @@ it from the package, and among the reference pages themselves. Notebooks stay pl
 """
 
 import re
+from functools import cache
 from typing import Any
 
 from docutils import nodes
@@ -53,6 +54,10 @@ class Functions:
         return None
 
 
+# Asked for only when every page has been read.
+_functions = cache(Functions)
+
+
 class LinkFunctions(SphinxPostTransform):
     """Make a link of each literal that names a function or class of the package."""
 
@@ -60,7 +65,7 @@ class LinkFunctions(SphinxPostTransform):
 
     def run(self, **kwargs: Any) -> None:
         """Look at every literal outside of links, titles and signatures."""
-        functions = Functions(self.env)
+        functions = _functions(self.env)
         reference = self.env.docname.startswith(REFERENCE)
         alone = None if reference else imported(self.document)
         for literal in list(self.document.findall(nodes.literal)):
@@ -108,7 +113,7 @@ def find_elsewhere(
     """Resolve a Python name, such as an exception's, that another room documents."""
     if node.get("refdomain") != "py":
         return None
-    functions = Functions(env)
+    functions = _functions(env)
     name = functions.full.get(node["reftarget"])
     if name is None:
         return None

@@ -11,6 +11,7 @@ import pkgutil
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -217,13 +218,18 @@ def code_of(thing: Any) -> tuple[str, str, int, int]:
     lines, first = inspect.getsourcelines(thing)
     module = importlib.import_module(thing.__module__)
     place = Path(str(module.__file__)).relative_to(PACKAGE.parent).as_posix()
-    whole = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
-    said: set[int] = set()
-    for node in ast.walk(whole):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            said |= set(range(node.body[0].lineno, int(node.body[0].end_lineno or 0) + 1))
+    said = _docstring_lines(Path(str(module.__file__)))
     kept = [line for number, line in enumerate(lines, first) if number not in said]
     return re.sub(r":\n\n+(?= )", ":\n", "".join(kept)), place, first, first + len(lines) - 1
+
+
+@cache
+def _docstring_lines(path: Path) -> set[int]:
+    said: set[int] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            said |= set(range(node.body[0].lineno, int(node.body[0].end_lineno or 0) + 1))
+    return said
 
 
 def as_plain_text(
@@ -231,7 +237,7 @@ def as_plain_text(
 ) -> None:
     """Keep reStructuredText from reading |x|, a * b and w_ as its own signs; code stays code."""
     if kind == "property":  # Else napoleon takes what is before a colon for a type.
-        lines.insert(0, "")
+        lines[0] = f": {lines[0]}"
     parts = CODE.split("\n".join(lines))
     parts[::2] = [SIGN.sub(r"\\\g<0>", part) for part in parts[::2]]
     lines[:] = "".join(parts).split("\n")
