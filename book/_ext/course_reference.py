@@ -1,7 +1,8 @@
-"""Reference pages from the package's docstrings: the ``{room}`` and ``{rooms}`` directives.
+"""Reference pages from the package's docstrings.
 
-A page of ``book/reference`` is a title and ``{room} NAME``. Autodoc writes the entries, in the order
-of the source; formulas stand out, shapes are code, and each entry ends with the code that it is.
+A page of ``book/reference`` is a title and ``{room} NAME``; its first page has ``{rooms}``. Autodoc
+writes the entries, in the order of the source; formulas stand out, shapes are code, and each entry
+ends with the code that it is.
 """
 
 import ast
@@ -17,15 +18,16 @@ from typing import Any
 
 import yaml
 from docutils import nodes
-from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.util.docutils import SphinxDirective
+from sphinx.errors import ExtensionError
 
 import vae_course
 
 PACKAGE = Path(vae_course.__file__).parent
 FOLDER = "book/reference/"
+ROOM = re.compile(r"```\{room\} (\w+)\n```")
+ROOMS = "```{rooms}\n```"
 COMMANDS = {"chapters", "cli"}  # Used from the shell, not imported.
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
@@ -104,19 +106,32 @@ def _keep(file: File, names: set[str]) -> File:
 
 
 def room_page(room: str) -> Iterator[str]:
-    """Write the page of a room in Markdown: its files are sections, its names are entries."""
+    """Write the page of a room in Markdown: its files are sections, its names are entries.
+
+    Raises:
+        ExtensionError: there is no such room.
+    """
+    if room not in rooms():
+        raise ExtensionError(f"vae_course has no room {room!r}; there are: {', '.join(rooms())}")
     yield from _paragraphs(room_docstring(room))
     yield from _rst(f".. py:module:: vae_course.{room}")
     files = room_files(room)
     for file in files:
         if len(files) > 1:
-            title, _, rest = file.docstring.partition("\n\n")
-            title = " ".join(title.split())
-            short = re.split(r": |\. ", title)[0].removesuffix(".")
-            yield from _paragraphs(f"## {short[:1].upper()}{short[1:]}")
-            yield from _paragraphs(rest if title == f"{short}." else file.docstring)
+            title, text = _title(file.docstring)
+            yield from _paragraphs(f"## {title}")
+            yield from _paragraphs(text)
         for name, node in file.definitions.items():
             yield from _rst(*_entry(room, name, node, file.lines))
+
+
+def _title(docstring: str) -> tuple[str, str]:
+    """Cut a file's docstring into a heading, which ends at its first colon or stop, and text."""
+    title, text = re.split(r":\s|\.(?:\s+|\Z)", docstring, maxsplit=1)
+    words = re.match(r"[a-z]{2,}\b", text)
+    if words and words[0] not in FUNCTIONS:
+        text = text[:1].upper() + text[1:]
+    return " ".join(title.split()), text
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -143,38 +158,19 @@ def _entry(room: str, name: str, node: Definition, lines: list[str]) -> list[str
     return [*head, *([f"   :value: {value}"] if len(value) < 60 else []), "", *said]
 
 
-class Room(SphinxDirective):
-    """The entries of one room: ``{room} models``."""
-
-    required_arguments = 1
-
-    def run(self) -> list[nodes.Node]:
-        """Let MyST and autodoc read the page."""
-        room = self.arguments[0]
-        if room not in rooms():
-            raise self.error(f"vae_course has no room {room!r}; there are: {', '.join(rooms())}")
-        self.env.note_dependency(str(_room_file(room)))
-        return _parse(self, room_page(room))
+def write_page(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Put a room's page, or the list of the rooms, where the committed page asks for it."""
+    if docname.startswith(FOLDER):
+        source[0] = ROOM.sub(lambda asked: "\n".join(room_page(asked[1])), source[0])
+        source[0] = source[0].replace(ROOMS, "\n".join(rooms_table(Path(app.srcdir))))
 
 
-class Rooms(SphinxDirective):
-    """The rooms of this book, in the order of ``_toc.yml``, each with what it says of itself."""
-
-    def run(self) -> list[nodes.Node]:
-        """Write the list in Markdown, so that the links are resolved like any other."""
-        lines = ["| room | what is in it |", "| --- | --- |"]
-        for room in _listed(Path(self.env.srcdir)):
-            first = " ".join(room_docstring(room).split("\n\n")[0].split()).replace("|", r"\|")
-            lines.append(f"| [`{room}`](/{FOLDER}{room}) | {first} |")
-        return _parse(self, lines)
-
-
-def _parse(directive: SphinxDirective, lines: Any) -> list[nodes.Node]:
-    node = nodes.section()
-    node.document = directive.state.document
-    text = StringList(list(lines), directive.name)
-    directive.state.nested_parse(text, directive.content_offset, node, match_titles=True)
-    return list(node.children)
+def rooms_table(root: Path) -> Iterator[str]:
+    """Write what each room says of itself, in the order of ``_toc.yml``."""
+    yield from ("| room | what is in it |", "| --- | --- |")
+    for room in _listed(root):
+        first = " ".join(room_docstring(room).split("\n\n")[0].split()).replace("|", r"\|")
+        yield f"| [`{room}`]({room}.md) | {first} |"
 
 
 def _listed(root: Path) -> list[str]:
@@ -259,8 +255,20 @@ def dress(app: Sphinx, doctree: nodes.document) -> None:
         for name in content.findall(nodes.field_name):
             if name.astext() == "Variables":
                 name.children = [nodes.Text("Attributes")]
+            elif name.astext() == "Returns":
+                _sentence(name.parent[-1])
         if entry["objtype"] in ("function", "class", "exception") and _is_outermost(entry):
             content += _fold(app, entry[0])
+
+
+def _sentence(returns: nodes.Element) -> None:
+    """Give a sentence of Returns its colon back: what is before it is no type."""
+    for paragraph in returns.findall(nodes.paragraph):
+        first, *rest = paragraph.children
+        if isinstance(first, nodes.emphasis) and rest and rest[0].astext().startswith(" – "):
+            colon = nodes.Text(f": {rest[0].astext()[3:]}")
+            paragraph.children = []
+            paragraph.extend([*first.children, colon, *rest[1:]])
 
 
 def _has_prose(text: str) -> bool:
@@ -285,13 +293,12 @@ def _fold(app: Sphinx, signature: nodes.Element) -> code_fold:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register directives, the fold, and autodoc with its reader of Google's docstrings."""
+    """Register the fold, and autodoc with its reader of Google's docstrings."""
     app.setup_extension("sphinx.ext.autodoc")
     app.setup_extension("sphinx.ext.napoleon")
-    app.add_directive("room", Room)
-    app.add_directive("rooms", Rooms)
     skip = (skip_code_fold, None)
     app.add_node(code_fold, html=(visit_code_fold, None), latex=skip, text=skip, man=skip)
+    app.connect("source-read", write_page)
     app.connect("autodoc-process-docstring", as_plain_text, priority=400)  # Before napoleon.
     app.connect("doctree-read", dress)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
