@@ -71,7 +71,9 @@ class LinkFunctions(SphinxPostTransform):
         for literal in list(self.document.findall(nodes.literal)):
             scopes = scopes_of(literal)
             name = functions.find(literal.astext(), scopes, alone)
-            if name and name not in scopes and not inside(literal, UNLINKED):
+            if literal.astext() in parameters_of(literal) or inside(literal, UNLINKED):
+                continue
+            if name and name not in scopes:
                 literal.replace_self(link(self, name, functions.entries[name], literal.deepcopy()))
 
 
@@ -95,6 +97,15 @@ def inside(node: nodes.Node, kinds: tuple[type[nodes.Node], ...]) -> bool:
         if isinstance(node, kinds):
             return True
     return False
+
+
+def parameters_of(node: nodes.Node) -> set[str]:
+    """Return the names of the parameters of the entries that a node is in."""
+    names = set()
+    while (node := node.parent) is not None:
+        if isinstance(node, addnodes.desc):
+            names |= {one[0].astext() for one in node[0].findall(addnodes.desc_parameter)}
+    return names
 
 
 def scopes_of(node: nodes.Node) -> list[str]:

@@ -32,7 +32,8 @@ COMMANDS = {"chapters", "cli"}  # Used from the shell, not imported.
 
 Definition = ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign
 
-RELATION = re.compile(r"(?:^| )[=≈≥≤∝~←→↔](?= )|^[−‖½√Σ∫∇(2]|^[\w−]+\([^)]*[|‖;,]")
+RELATION = re.compile(r" [=≈≥≤∝←] |^[−‖½√Σ∫∇2]|^\((?=[^)]*[Σ−/])|^[\w−]+\([^)]*[|‖;]")
+ARROW = re.compile(r" [~→↔] ")
 CODE = re.compile(r"((?:`+).+?`+|^ *>>> .+?(?:\n *\n|\Z))", re.DOTALL | re.MULTILINE)
 SIGN = re.compile(r"[|*\\]|(?<=\w)_(?!\w)")
 WORD = re.compile(r"[a-z]{3,}")
@@ -244,21 +245,40 @@ def dress(app: Sphinx, doctree: nodes.document) -> None:
     if not app.env.docname.startswith(FOLDER):
         return
     for entry in list(doctree.findall(addnodes.desc)):
-        content = entry[-1]
-        paragraphs = [node for node in content.children if isinstance(node, nodes.paragraph)]
-        for index, paragraph in enumerate(paragraphs):
-            text = paragraph.astext()
-            if text.startswith("Source: "):
-                paragraph["classes"].append("reference-source")
-            elif RELATION.search(text) and (index == 0 or not _has_prose(text)):
-                paragraph["classes"].append("formula")
-        for name in content.findall(nodes.field_name):
-            if name.astext() == "Variables":
-                name.children = [nodes.Text("Attributes")]
-            elif name.astext() == "Returns":
-                _sentence(name.parent[-1])
+        _mark_paragraphs(entry[-1])
+        _name_fields(entry[-1])
         if entry["objtype"] in ("function", "class", "exception") and _is_outermost(entry):
-            content += _fold(app, entry[0])
+            entry[-1].append(_fold(app, entry[0]))
+
+
+def _mark_paragraphs(content: nodes.Element) -> None:
+    paragraphs = [node for node in content.children if isinstance(node, nodes.paragraph)]
+    if paragraphs and paragraphs[0].astext().startswith("Bases: "):
+        bases = paragraphs.pop(0)
+        if bases.astext() == "Bases: object":
+            content.remove(bases)
+    for index, paragraph in enumerate(paragraphs):
+        text = paragraph.astext()
+        if text.startswith("Source: "):
+            paragraph["classes"].append("reference-source")
+        elif _is_formula(text, first=index == 0):
+            paragraph["classes"].append("formula")
+
+
+def _is_formula(text: str, *, first: bool) -> bool:
+    """Whether a paragraph is a formula; the first one may say it within a sentence."""
+    wordless = len(set(WORD.findall(text.partition(": ")[0])) - FUNCTIONS) <= 2
+    if RELATION.search(text):
+        return first or wordless
+    return bool(ARROW.search(text)) and wordless
+
+
+def _name_fields(content: nodes.Element) -> None:
+    for name in content.findall(nodes.field_name):
+        if name.astext() == "Variables":
+            name.children = [nodes.Text("Attributes")]
+        elif name.astext() == "Returns":
+            _sentence(name.parent[-1])
 
 
 def _sentence(returns: nodes.Element) -> None:
@@ -269,10 +289,6 @@ def _sentence(returns: nodes.Element) -> None:
             colon = nodes.Text(f": {rest[0].astext()[3:]}")
             paragraph.children = []
             paragraph.extend([*first.children, colon, *rest[1:]])
-
-
-def _has_prose(text: str) -> bool:
-    return len(set(WORD.findall(text)) - FUNCTIONS) > 2
 
 
 def _is_outermost(entry: nodes.Node) -> bool:

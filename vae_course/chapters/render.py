@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import vae_course
 from vae_course.chapters.errors import ChapterError
 from vae_course.chapters.project import Project
 
@@ -58,7 +59,9 @@ def _inputs(*, profile: str, root: Path) -> Iterator[tuple[str, Path]]:
     """Yield each staged name with the file that it is a copy of."""
     for name in ("_config.yml", "_toc.yml"):
         yield name, root / name
-    for pattern in ("book/*.md", "book/*.bib", "book/_static/**/*", "book/_ext/**/*.py"):
+    for pattern in ("book/*.md", "book/reference/*.md", "book/*.bib"):
+        yield from _relative(root, pattern)
+    for pattern in ("book/_static/**/*", "book/_ext/**/*.py"):
         yield from _relative(root, pattern)
     yield from _relative(root, "results/**/*.json")
     project = Project(root)
@@ -83,6 +86,8 @@ def _key(inputs: dict[str, Path]) -> str:
     digest = hashlib.sha256()
     for name, path in inputs.items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(Path(vae_course.__file__).parent.rglob("*.py")):  # the reference pages
+        digest.update(path.read_bytes())
     settings = [f"{name}=={version(name)}" for name in RENDERERS]
     settings += [os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_SERVER_URL", "")]
     digest.update("\n".join(settings).encode())
