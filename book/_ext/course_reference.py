@@ -283,12 +283,11 @@ def _name_fields(content: nodes.Element) -> None:
 
 def _sentence(returns: nodes.Element) -> None:
     """Give a sentence of Returns its colon back: what is before it is no type."""
-    for paragraph in returns.findall(nodes.paragraph):
-        first, *rest = paragraph.children
-        if isinstance(first, nodes.emphasis) and rest and rest[0].astext().startswith(" – "):
-            colon = nodes.Text(f": {rest[0].astext()[3:]}")
-            paragraph.children = []
-            paragraph.extend([*first.children, colon, *rest[1:]])
+    for type_ in list(returns.findall(nodes.emphasis)):
+        place, (first, *rest) = type_.parent, type_.parent.children
+        if first is type_ and rest and rest[0].astext().startswith(" – "):
+            place.clear()
+            place.extend([*type_.children, nodes.Text(f": {rest[0].astext()[3:]}"), *rest[1:]])
 
 
 def _is_outermost(entry: nodes.Node) -> bool:
