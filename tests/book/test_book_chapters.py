@@ -30,10 +30,12 @@ def tags(cell: dict[str, Any]) -> list[str]:
 
 def test_the_contents_and_the_folder_agree() -> None:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    listed = [toc["root"], *(entry["file"] for part in toc["parts"] for entry in part["chapters"])]
+    entries = [entry for part in toc["parts"] for entry in part["chapters"]]
+    pages = [page for entry in entries for page in (entry, *entry.get("sections", []))]
+    listed = [toc["root"], *(page["file"] for page in pages)]
     there = {
         path.relative_to(ROOT).with_suffix("").as_posix()
-        for pattern in ("*.md", "*.ipynb")
+        for pattern in ("*.md", "*.ipynb", "reference/*.md")
         for path in (ROOT / "book").glob(pattern)
     }
     assert len(listed) == len(set(listed))

@@ -16,8 +16,9 @@ pytestmark = pytest.mark.browser
 def toc() -> list[str]:
     """List the pages of the book in reading order."""
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    parts = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
-    return [contents["root"], *parts]
+    entries = [entry for part in contents["parts"] for entry in part["chapters"]]
+    pages = [page for entry in entries for page in (entry, *entry.get("sections", []))]
+    return [contents["root"], *(page["file"] for page in pages)]
 
 
 PAGES = [f"{name}.html" for name in toc()]

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
+import vae_course
 from vae_course.chapters.notebooks import (
     ChapterError,
     Notebook,
@@ -97,6 +98,8 @@ def _key(inputs: dict[str, Path], left_out: set[str]) -> str:
     digest = hashlib.sha256()
     for name, path in inputs.items():
         digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    for path in sorted(Path(vae_course.__file__).parent.rglob("*.py")):  # the reference pages
+        digest.update(path.read_bytes())
     settings = [f"{name}=={version(name)}" for name in RENDERERS]
     settings += sorted(left_out)
     settings += [os.environ.get("GITHUB_REPOSITORY", ""), os.environ.get("GITHUB_SERVER_URL", "")]
