@@ -20,7 +20,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 .PHONY: help book test env lint types unit notebooks site browser serve clean lock test-lowest dist
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PROFILE=smoke|quick|full  PYTHON=...  BROWSER=no (make test without a Chromium)  PORT=8000"
 
@@ -48,7 +48,7 @@ $(STAMP): requirements.lock pyproject.toml
 	@touch $@
 
 # The hook of .pre-commit-config.yaml runs this too.
-lint: env ## check style, in notebooks too, and that no other outputs than checked ones are stored
+lint: env ## check style, in notebooks too, and which outputs are stored
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/nbstripout --verify book/*.ipynb
