@@ -6,6 +6,9 @@ STAMP := $(VENV)/.made-from-requirements.lock
 PROFILE ?= quick
 BROWSER ?= yes
 PORT ?= 8000
+LOWEST ?= _build/lowest
+# Where uv is: on the path, or where `env` put it.
+UV = $(or $(shell uv --version >/dev/null 2>&1 && echo uv),$(BIN)/uv)
 
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # The first Python that the course supports; PYTHON=/path/to/python chooses another.
@@ -14,10 +17,10 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test env lint types unit notebooks site browser serve clean lock
+.PHONY: help book test env lint types unit notebooks site browser serve clean lock test-lowest dist
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PROFILE=smoke|quick|full  PYTHON=...  BROWSER=no (make test without a Chromium)  PORT=8000"
 
@@ -44,9 +47,11 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-lint: env ## check style, in notebooks too
+# The hook of .pre-commit-config.yaml runs this too.
+lint: env ## check style, in notebooks too, and which outputs are stored
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/nbstripout --verify book/*.ipynb
 
 types: env ## check types, strictly
 	@$(BIN)/mypy
@@ -84,3 +89,25 @@ lock: env ## write requirements.lock anew, with the newest versions for Python 3
 	$$uv pip compile --quiet --universal --upgrade --python-version 3.11 --all-extras \
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
+
+# The newest of everything is locked; this is the other end of what pyproject.toml allows.
+test-lowest: env ## run the unit tests with the lowest versions that pyproject.toml allows
+	@$(UV) venv --quiet --clear --no-python-downloads --python 3.11 $(LOWEST)
+	@$(UV) pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--editable ".[book,dev]"
+	@OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -q -m "not browser" -n 2 --dist loadfile
+
+# The checks happen where nothing of this checkout can help: a new environment with the wheel in it,
+# and the tests of the unpacked sdist.
+dist: env ## build wheel and sdist in dist/ and check them (TAG=v0.1.0: the tag is the version)
+	@own=v$$($(BIN)/python -c "import vae_course; print(vae_course.__version__)"); \
+	test "$${TAG:-$$own}" = "$$own" || { \
+		echo "the tag is $$TAG, and the version in vae_course/__init__.py is $$own" >&2; exit 1; }
+	@rm -rf dist _build/dist
+	@$(UV) build --quiet
+	@$(UV) tool run --quiet twine check --strict dist/*.whl dist/*.tar.gz
+	@$(UV) venv --quiet --python $(BIN)/python _build/dist
+	@$(UV) pip install --quiet --python _build/dist/bin/python "$$(ls dist/*.whl)[book,dev]"
+	@mkdir _build/dist/source
+	@tar -xzf dist/*.tar.gz --strip-components=1 -C _build/dist/source
+	@cd _build/dist/source && OMP_NUM_THREADS=1 ../bin/pytest -q -m "not browser" -n 2 --dist loadfile

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pytest
 import yaml
 from places import ROOT
 
+from vae_course import __version__
+
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = set(re.findall(r"^([a-z]+):", MAKEFILE, flags=re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, flags=re.MULTILINE))
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +40,7 @@ def steps(workflow: Path) -> list[dict[str, Any]]:
 
 def test_help_is_the_default_and_lists_every_target() -> None:
     done = make()
-    listed = set(re.findall(r"^  make ([a-z]+) ", done.stdout, flags=re.MULTILINE))
+    listed = set(re.findall(r"^  make ([a-z-]+) ", done.stdout, flags=re.MULTILINE))
     assert {"book", "test", "serve", "clean", "lock", "help"} <= TARGETS
     assert listed == TARGETS
 
@@ -55,6 +58,16 @@ def test_serving_a_book_that_is_not_there_says_what_to_do() -> None:
     done = make("-s", "serve", "PROFILE=nosuch")
     assert done.returncode != 0
     assert "make book PROFILE=nosuch" in done.stderr
+
+
+def test_a_tag_that_is_not_the_version_stops_a_release(tmp_path: Path) -> None:
+    (tmp_path / "bin").symlink_to(Path(sys.executable).parent)
+    (tmp_path / ".made-from-requirements.lock").touch()
+    done = make("-s", "dist", "TAG=v999.0.0", f"VENV={tmp_path}")
+    assert done.returncode != 0
+    assert f"the tag is v999.0.0, and the version in vae_course/__init__.py is v{__version__}" in (
+        done.stderr
+    )
 
 
 def test_without_a_browser_the_omission_is_loud(tmp_path: Path) -> None:
@@ -78,7 +91,7 @@ def test_workflows_run_the_commands_of_the_readme(workflow: Path) -> None:
         if command := step.get("run"):
             words = command.split()
             known = words[0] == "make" and words[1] in TARGETS
-            assert known or words[:2] == [".venv/bin/vae-course", "record"], command
+            assert known or words[:3] == ["gh", "release", "create"], command
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.stem)

@@ -40,8 +40,9 @@ def test_the_conda_environment_agrees_with_the_project() -> None:
     *packages, _, by_pip = environment["dependencies"]
     specs = [MatchSpec(line) for line in packages]
     conda = {
-        CONDA_NAMES.get(spec.name.normalized, spec.name.normalized): bounds(spec.version)
+        canonicalize_name(CONDA_NAMES.get(name, name)): bounds(spec.version)
         for spec in specs
+        for name in [spec.name.normalized]
     }
     assert conda.pop("python") == bounds(PROJECT["requires-python"])
     *from_pip, itself = by_pip["pip"]
