@@ -73,7 +73,7 @@ class ImagePredictor(nn.Module):
         channels, height, width = image_shape
         self.condition: ImageShape = (condition[0], condition[1], condition[2])
         self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        per_pixel = int(self.likelihood.parameters_per_pixel)
         self.output_shape = (channels * per_pixel, height, width)
         outputs = channels * per_pixel * height * width
         self.network = MLPEncoder(self.condition, list(reversed(widths)), outputs, activation)

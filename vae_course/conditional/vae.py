@@ -57,7 +57,7 @@ class ConditionalVAE(nn.Module):
         self.latent_dim = latent_dim
         self.condition = condition if isinstance(condition, int) else tuple(condition)
         self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        per_pixel = int(self.likelihood.parameters_per_pixel)
         self.output_shape = (channels * per_pixel, height, width)
         inwards, outwards = list(widths), list(reversed(widths))
         self.encoder = ConditionedMLP(

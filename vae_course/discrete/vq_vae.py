@@ -73,7 +73,7 @@ class VQVAE(nn.Module):
         self.map_shape = map_size(self.image_shape, halvings)
         self.quantizer: Quantizer = QUANTIZERS[quantizer](**settings)
         self.likelihood = make_likelihood(likelihood)
-        per_pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        per_pixel = int(self.likelihood.parameters_per_pixel)
         blocks, hidden = residual
         self.encoder = MapEncoder(
             self.image_shape,

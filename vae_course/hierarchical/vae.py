@@ -108,7 +108,7 @@ class HierarchicalVAE(nn.Module):
         self, network: str, latents: Any, widths: Sequence[Sequence[int]], activation: str
     ) -> Stages:
         through = self.inference == "bottom-up"
-        pixel = int(self.likelihood.parameters_per_pixel)  # type: ignore[arg-type]
+        pixel = int(self.likelihood.parameters_per_pixel)
         options: dict[str, Any] = {"through_codes": through, "parameters_per_pixel": pixel}
         if network == "mlp":
             return mlp_stages(self.image_shape, latents, widths, activation=activation, **options)
@@ -215,7 +215,7 @@ class HierarchicalVAE(nn.Module):
         log_px = out.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
         terms = zip(out.q, out.prior, out.z, strict=True)
         log_w = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
-        return log_w.view(k, len(x)).T  # type: ignore[no-any-return]
+        return log_w.view(k, len(x)).T
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:

@@ -68,7 +68,7 @@ class VAE(nn.Module):
             self.image_shape,
             widths,
             (2 * latent_dim, latent_dim),
-            int(self.likelihood.parameters_per_pixel),  # type: ignore[arg-type]
+            int(self.likelihood.parameters_per_pixel),
             activation,
         )
         # Buffers, so that the prior lives where the model does.

@@ -45,7 +45,7 @@ def _log_ratio(model: LatentVariableModel, x: Tensor, z: Tensor, log_qz: Tensor)
     """Log p(x|z) + log p(z) − log q(z|x), shape `(k, batch)`."""
     log_px = model.decode(z).log_prob(x)
     log_pz = model.prior().log_prob(z)
-    return log_px + log_pz - log_qz  # type: ignore[no-any-return]
+    return log_px + log_pz - log_qz
 
 
 def iwae_bound(log_w: Tensor) -> Tensor:
