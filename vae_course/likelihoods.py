@@ -9,76 +9,80 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import (
-    Bernoulli,
-    ContinuousBernoulli,
-    Distribution,
-    Independent,
-    Normal,
-    constraints,
+from torch.distributions import Distribution, Independent, Normal, constraints
+
+from vae_course.distributions import (
+    BernoulliImages,
+    ContinuousBernoulliImages,
+    DiscretizedLogistic,
 )
 
-from vae_course.distributions import DiscretizedLogistic
-
 _IMAGE_DIMS = 3  # channels, height, width
+_TO_UNIT = (
+    "scale the images to [0, 1] (bytes by vae_course.data.to_unit), or choose the likelihood "
+    "'gaussian'"
+)
 
 
 def _over_images(pixels: Distribution) -> Distribution:
     return Independent(pixels, _IMAGE_DIMS, validate_args=False)
 
 
-class BernoulliImages(Bernoulli):
-    """Bernoulli(σ(logits)) whose log-mass is one fused expression: x·logits − log(1 + e^logits)."""
+class Likelihood(nn.Module):
+    """What all likelihoods have: a distribution from a decoder's output, and where it is one.
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-mass of each pixel; the same as torch's, in half its passes over memory."""
-        return value * self.logits - nn.functional.softplus(self.logits)
-
-
-class ContinuousBernoulliImages(ContinuousBernoulli):
-    """The density η e^{ηx} / (e^η − 1) on [0, 1], with η = logit λ, for an η of any size.
-
-    torch's clamps λ to 1 − 1.2e-7: beyond |η| = 16 it is no longer a density (at 40 it integrates
-    to 0.4), and dark pixels do drive η there.
-    """
-
-    @property
-    def mean(self) -> Tensor:
-        """E[x] = 1 / (1 − e^{−η}) − 1 / η."""
-        eta, near_zero, safe = self._split()
-        series = 0.5 + eta / 12 - eta**3 / 720
-        return torch.where(near_zero, series, -1 / torch.expm1(-safe) - 1 / safe)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log-density of each pixel: x·η − log((e^η − 1) / η)."""
-        eta, near_zero, safe = self._split()
-        series = eta / 2 + eta**2 / 24 - eta**4 / 2880
-        size = safe.abs()
-        exact = safe.clamp(min=0) + torch.log(-torch.expm1(-size) / size)
-        return value * eta - torch.where(near_zero, series, exact)
-
-    def _split(self) -> tuple[Tensor, Tensor, Tensor]:
-        """η, whether a series around 0 is to be used, and an η that is never near 0."""
-        eta = self.logits
-        near_zero = eta.abs() < 0.1
-        return eta, near_zero, torch.where(near_zero, 1.0, eta)
-
-
-class BernoulliLikelihood(nn.Module):
-    """log p(x|z) = Σ x log π + (1 − x) log(1 − π), for pixels in {0, 1}; the output is logit π.
-
-    Source: Kingma & Welling (2014), appendix C.1.
+    Attributes:
+        parameters_per_pixel: how many numbers the decoder gives for a pixel.
+        support: which pixels it takes.
+        way_out: what to do with images that have others, for the message.
     """
 
     parameters_per_pixel = 1
-    support = constraints.boolean
+    support: constraints.Constraint
+    way_out: str
+
+    def check_support(self, x: Tensor) -> None:
+        """Look at all pixels of a batch once: a few passes over memory, no gradient.
+
+        Args:
+            x: images, `(batch, ...)`.
+
+        Raises:
+            ValueError: a pixel is outside the support, or not finite; the first such is named.
+        """
+        outside = ~(self.support.check(x) & x.isfinite())
+        if outside.any():
+            image = int(outside.nonzero()[0, 0])
+            value, low, high = float(x[outside][0]), float(x.min()), float(x.max())
+            raise ValueError(
+                f"image {image} of the batch has a pixel {value:.6g}, which {type(self).__name__} "
+                f"does not take (the batch ranges from {low:.4g} to {high:.4g}): {self.way_out}"
+            )
+
+
+class BernoulliLikelihood(Likelihood):
+    """log p(x|z) = Σ x log π + (1 − x) log(1 − π), for pixels in {0, 1}; the output is logit π.
+
+    Gray pixels in [0, 1] are let through: the expression is then no log-mass, but its maximum is
+    at π = x all the same.
+
+    Source: Kingma & Welling (2014), appendix C.1.
+
+    Example:
+        >>> p = BernoulliLikelihood()(torch.zeros(5, 1, 28, 28))
+        >>> p.log_prob(torch.ones(5, 1, 28, 28)).shape  # nats per image: 784 log ½ each
+        torch.Size([5])
+    """
+
+    support = constraints.unit_interval
+    way_out = _TO_UNIT
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits."""
         return _over_images(BernoulliImages(logits=outputs.float(), validate_args=False))
 
 
-class ContinuousBernoulliLikelihood(nn.Module):
+class ContinuousBernoulliLikelihood(Likelihood):
     """The Bernoulli expression with the constant that makes it a density on [0, 1].
 
     log p(x|z) = Σ log C(λ) + x log λ + (1 − x) log(1 − λ).
@@ -86,15 +90,15 @@ class ContinuousBernoulliLikelihood(nn.Module):
     Source: Loaiza-Ganem & Cunningham (2019), section 3.
     """
 
-    parameters_per_pixel = 1
     support = constraints.unit_interval
+    way_out = _TO_UNIT
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits of λ."""
         return _over_images(ContinuousBernoulliImages(logits=outputs.float(), validate_args=False))
 
 
-class GaussianLikelihood(nn.Module):
+class GaussianLikelihood(Likelihood):
     """log p(x|z) = Σ log N(x; x̂, σ²), with σ given: MSE / 2σ² plus a constant.
 
     Args:
@@ -106,8 +110,8 @@ class GaussianLikelihood(nn.Module):
     Source: Rybkin et al. (2021), equation 2.
     """
 
-    parameters_per_pixel = 1
     support = constraints.real
+    way_out = "leave that image out, or mend it"
 
     def __init__(self, sigma: float = 1.0) -> None:
         """Fix σ."""
@@ -135,14 +139,18 @@ class SharedGaussianLikelihood(GaussianLikelihood):
         self.log_sigma.requires_grad_(True)
 
 
-class DiscretizedLogisticLikelihood(nn.Module):
+class DiscretizedLogisticLikelihood(Likelihood):
     """Mass of each of 256 gray levels under a logistic with learned location and scale per pixel.
 
     Source: Salimans et al. (2017), equation 2; Kingma et al. (2016), appendix C.5.
     """
 
     parameters_per_pixel = 2
-    support = constraints.unit_interval
+    support = DiscretizedLogistic.support
+    way_out = (
+        "scale the images to [0, 1] and round them to the gray levels, (255 * x).round() / 255, or "
+        "choose the likelihood 'continuous-bernoulli'"
+    )
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the first half of the channels as locations, the second as log-scales."""
@@ -150,7 +158,7 @@ class DiscretizedLogisticLikelihood(nn.Module):
         return _over_images(DiscretizedLogistic(location, log_scale.clamp(-7, 7)))
 
 
-LIKELIHOODS: dict[str, type[nn.Module]] = {
+LIKELIHOODS: dict[str, type[Likelihood]] = {
     "bernoulli": BernoulliLikelihood,
     "continuous-bernoulli": ContinuousBernoulliLikelihood,
     "gaussian": GaussianLikelihood,
@@ -159,7 +167,7 @@ LIKELIHOODS: dict[str, type[nn.Module]] = {
 }
 
 
-def likelihood(name: str) -> nn.Module:
+def likelihood(name: str) -> Likelihood:
     """Make the likelihood called `name`.
 
     Raises:

@@ -1,5 +1,6 @@
 """Probability distributions that `torch.distributions` lacks, in its own vocabulary."""
 
+from vae_course.distributions.bernoulli import BernoulliImages, ContinuousBernoulliImages
 from vae_course.distributions.divergences import diagonal_kl, kl
 from vae_course.distributions.gaussians import (
     DiagonalGaussian,
@@ -7,12 +8,14 @@ from vae_course.distributions.gaussians import (
     StandardNormal,
     log_standard_normal,
     precision_weighted,
-    reparameterize,
 )
 from vae_course.distributions.logistic import DiscretizedLogistic
 from vae_course.distributions.relaxed import gumbel_softmax
+from vae_course.distributions.sampling import reparameterize
 
 __all__ = [
+    "BernoulliImages",
+    "ContinuousBernoulliImages",
     "DiagonalGaussian",
     "DiscretizedLogistic",
     "FullGaussian",

@@ -1,36 +1,16 @@
 """Gaussians over codes, as `torch.distributions` that draw from an explicit generator."""
 
 import math
-from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.distributions import Independent, MultivariateNormal, Normal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
+
+from vae_course.distributions.sampling import Reparameterized, Shape, reparameterize
 
 
-def reparameterize(
-    mean: Tensor, log_var: Tensor, generator: torch.Generator | None = None
-) -> Tensor:
-    """Draw z = μ + σ ⊙ ε with ε ~ N(0, I) and σ = exp(½ log σ²).
-
-    The noise does not depend on the parameters, so the gradient flows through μ and σ.
-
-    Args:
-        mean: μ, shape `(..., latent)`.
-        log_var: log σ², the same shape.
-        generator: source of ε; torch's global one when left out.
-
-    Returns:
-        z, the shape of `mean`.
-
-    Source: Kingma & Welling (2014), section 2.4.
-    """
-    noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
-    return mean + torch.exp(0.5 * log_var) * noise
-
-
-class DiagonalGaussian(Independent):  # type: ignore[type-arg]
+class DiagonalGaussian(Reparameterized, Independent):  # type: ignore[type-arg]
     """N(μ, diag σ²) over the last dimension, held as (μ, log σ²).
 
     It is a `torch.distributions.Independent(Normal)`; what it adds is that `rsample` takes an
@@ -39,12 +19,21 @@ class DiagonalGaussian(Independent):  # type: ignore[type-arg]
     Args:
         mean: μ, shape `(..., latent)`.
         log_var: log σ², the same shape.
+        validate_args: refuse parameters and values that are NaN. Off, because a NaN that training
+            runs into is reported by `fit`, which knows the step.
 
     Raises:
         ValueError: the shapes differ.
+
+    Example:
+        >>> q = DiagonalGaussian(torch.zeros(5, 2), torch.zeros(5, 2))
+        >>> q.rsample((3,), torch.Generator().manual_seed(0)).shape
+        torch.Size([3, 5, 2])
+        >>> q.log_prob(torch.zeros(5, 2))
+        tensor([-1.8379, -1.8379, -1.8379, -1.8379, -1.8379])
     """
 
-    def __init__(self, mean: Tensor, log_var: Tensor) -> None:
+    def __init__(self, mean: Tensor, log_var: Tensor, *, validate_args: bool = False) -> None:
         """Hold μ and log σ² as a distribution whose event is the last dimension."""
         if mean.shape != log_var.shape:
             raise ValueError(
@@ -52,33 +41,28 @@ class DiagonalGaussian(Independent):  # type: ignore[type-arg]
                 "a diagonal Gaussian needs one log-variance for each mean"
             )
         self.log_var = log_var
-        scale = torch.exp(0.5 * log_var)
-        super().__init__(Normal(mean, scale, validate_args=False), 1, validate_args=False)
+        normal = Normal(mean, torch.exp(0.5 * log_var), validate_args=validate_args)
+        super().__init__(normal, 1, validate_args=validate_args)
 
-    def expand(
-        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
-    ) -> "DiagonalGaussian":
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "DiagonalGaussian":
         """Return the same distribution, repeated over `batch_shape`."""
-        shape = torch.Size(batch_shape) + self.event_shape
-        return DiagonalGaussian(self.mean.expand(shape), self.log_var.expand(shape))
+        new = self._get_checked_instance(DiagonalGaussian, _instance)
+        new.log_var = self.log_var.expand((*batch_shape, *self.event_shape))
+        return super().expand(batch_shape, _instance=new)  # type: ignore[no-any-return]
 
-    def rsample(
-        self,
-        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def detach(self) -> "DiagonalGaussian":
+        """Return the same distribution, with parameters that no gradient reaches."""
+        return DiagonalGaussian(self.mean.detach(), self.log_var.detach())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of codes `(..., latent)`, in nats: shape `(...)`."""
+        check_event(self, value)
+        return super().log_prob(value)  # type: ignore[no-any-return]
+
+    def rsample(self, sample_shape: Shape = (), generator: torch.Generator | None = None) -> Tensor:
         """Draw `(*sample_shape, ..., latent)` reparameterized samples."""
         shape = torch.Size(sample_shape) + self.mean.shape
         return reparameterize(self.mean.expand(shape), self.log_var.expand(shape), generator)
-
-    def sample(
-        self,
-        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Draw like `rsample`, without a gradient."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, generator)
 
 
 class StandardNormal(DiagonalGaussian):
@@ -88,11 +72,15 @@ class StandardNormal(DiagonalGaussian):
         shape: `latent`, or `(..., latent)`.
         dtype: of the mean and of what is drawn; torch's default when left out.
         device: where they live.
+
+    Example:
+        >>> StandardNormal(2).log_prob(torch.zeros(2))
+        tensor(-1.8379)
     """
 
     def __init__(
         self,
-        shape: int | Sequence[int],
+        shape: int | Shape,
         *,
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
@@ -101,12 +89,10 @@ class StandardNormal(DiagonalGaussian):
         zeros = torch.zeros(shape, dtype=dtype, device=device)
         super().__init__(zeros, zeros)
 
-    def expand(
-        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
-    ) -> "StandardNormal":
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "StandardNormal":
         """Return the same distribution, repeated over `batch_shape`."""
-        shape = torch.Size(batch_shape) + self.event_shape
-        return StandardNormal(shape, dtype=self.mean.dtype, device=self.mean.device)
+        new = self._get_checked_instance(StandardNormal, _instance)
+        return super().expand(batch_shape, _instance=new)  # type: ignore[return-value]
 
 
 def precision_weighted(evidence: DiagonalGaussian, prior: DiagonalGaussian) -> DiagonalGaussian:
@@ -130,7 +116,7 @@ def precision_weighted(evidence: DiagonalGaussian, prior: DiagonalGaussian) -> D
     return DiagonalGaussian(mean, evidence.log_var + F.logsigmoid(log_odds))
 
 
-class FullGaussian(MultivariateNormal):
+class FullGaussian(Reparameterized, MultivariateNormal):
     """N(μ, L Lᵀ) over the last dimension, held as (μ, L) with L lower triangular.
 
     It is a `torch.distributions.MultivariateNormal`; what it adds is that `rsample` takes an
@@ -139,48 +125,60 @@ class FullGaussian(MultivariateNormal):
     Args:
         mean: μ, shape `(..., latent)`.
         scale_tril: L, shape `(..., latent, latent)`, lower triangular with a positive diagonal.
+        validate_args: refuse parameters that are not so, and values that are NaN.
 
     Raises:
         ValueError: the shapes do not fit.
+
+    Example:
+        >>> q = FullGaussian(torch.zeros(2), torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+        >>> q.covariance_matrix
+        tensor([[1., 1.],
+                [1., 2.]])
     """
 
-    def __init__(self, mean: Tensor, scale_tril: Tensor) -> None:
+    def __init__(self, mean: Tensor, scale_tril: Tensor, *, validate_args: bool = False) -> None:
         """Hold μ and L as a distribution whose event is the last dimension."""
         if scale_tril.shape != (*mean.shape, mean.shape[-1]):
             raise ValueError(
                 f"mean has shape {tuple(mean.shape)} but scale_tril {tuple(scale_tril.shape)}: "
                 "a full Gaussian needs one square matrix for each mean"
             )
-        super().__init__(mean, scale_tril=scale_tril, validate_args=False)
+        super().__init__(mean, scale_tril=scale_tril, validate_args=validate_args)
 
-    def expand(
-        self, batch_shape: torch.Size | list[int] | tuple[int, ...], _instance: object = None
-    ) -> "FullGaussian":
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "FullGaussian":
         """Return the same distribution, repeated over `batch_shape`."""
-        shape = torch.Size(batch_shape) + self.event_shape
-        scale_tril = self.scale_tril.expand(*shape, shape[-1])
-        return FullGaussian(self.mean.expand(shape), scale_tril)
+        new = self._get_checked_instance(FullGaussian, _instance)
+        return super().expand(batch_shape, _instance=new)  # type: ignore[no-any-return]
 
-    def rsample(
-        self,
-        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
+    def detach(self) -> "FullGaussian":
+        """Return the same distribution, with parameters that no gradient reaches."""
+        return FullGaussian(self.mean.detach(), self.scale_tril.detach())
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of codes `(..., latent)`, in nats: shape `(...)`."""
+        check_event(self, value)
+        return super().log_prob(value)  # type: ignore[no-any-return]
+
+    def rsample(self, sample_shape: Shape = (), generator: torch.Generator | None = None) -> Tensor:
         """Draw `(*sample_shape, ..., latent)` reparameterized samples."""
-        shape = torch.Size(sample_shape) + self.mean.shape
-        noise = torch.randn(
-            shape, generator=generator, dtype=self.mean.dtype, device=self.mean.device
-        )
-        return self.mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
+        mean = self.mean
+        shape = torch.Size(sample_shape) + mean.shape
+        noise = torch.randn(shape, generator=generator, dtype=mean.dtype, device=mean.device)
+        return mean + (self.scale_tril @ noise.unsqueeze(-1)).squeeze(-1)
 
-    def sample(
-        self,
-        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Draw like `rsample`, without a gradient."""
-        with torch.no_grad():
-            return self.rsample(sample_shape, generator)
+
+def check_event(p: Distribution, value: Tensor) -> None:
+    """Refuse codes of another size, which would broadcast: a wrong number without a word.
+
+    Raises:
+        ValueError: the last dimension of `value` is not p's event.
+    """
+    if value.shape[-1:] != p.event_shape:
+        raise ValueError(
+            f"codes have shape {tuple(value.shape)}, but this {type(p).__name__} is over "
+            f"{p.event_shape[0]} latents: the last dimension has to be {p.event_shape[0]}"
+        )
 
 
 def log_standard_normal(z: Tensor) -> Tensor:

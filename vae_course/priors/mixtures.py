@@ -7,6 +7,8 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions.gaussians import check_event
+from vae_course.distributions.sampling import Shape
 
 
 class LatentMixture(MixtureSameFamily):
@@ -16,54 +18,91 @@ class LatentMixture(MixtureSameFamily):
     generator, and that many diagonal components are evaluated by matrix products.
 
     Args:
-        weights: π, shape `(components,)`, positive; they are normalized.
-        components: `DiagonalGaussian` or `MultivariateNormal` with batch shape `(components,)`.
+        weights: π, shape `(..., components)`, positive; they are normalized.
+        components: `DiagonalGaussian` or `MultivariateNormal` of the batch shape of `weights`.
+        validate_args: refuse values that are NaN in `log_prob`.
 
     Raises:
-        ValueError: the numbers of weights and components differ.
+        ValueError: the numbers of weights and components differ, or a weight is not positive.
+
+    Example:
+        >>> means = torch.tensor([[-3.0], [3.0]])
+        >>> p = LatentMixture(torch.ones(2), DiagonalGaussian(means, torch.zeros(2, 1)))
+        >>> p.mean, p.variance
+        (tensor([0.]), tensor([10.]))
     """
 
-    def __init__(self, weights: Tensor, components: DiagonalGaussian | MultivariateNormal) -> None:
+    def __init__(
+        self,
+        weights: Tensor,
+        components: DiagonalGaussian | MultivariateNormal,
+        *,
+        validate_args: bool = False,
+    ) -> None:
         """Hold weights and components."""
         if components.batch_shape != weights.shape:
             raise ValueError(
                 f"weights have shape {tuple(weights.shape)} but the components' batch shape is "
                 f"{tuple(components.batch_shape)}: a mixture needs one weight for each component"
             )
+        if not (weights > 0).all():
+            raise ValueError(
+                f"the smallest weight of the mixture is {float(weights.min())}: every component "
+                "needs a positive one, so leave out those without"
+            )
         super().__init__(
-            Categorical(probs=weights, validate_args=False), components, validate_args=False
+            Categorical(probs=weights, validate_args=False), components, validate_args=validate_args
         )
-        self.weights = weights / weights.sum()
-        self.components = components
+
+    @property
+    def weights(self) -> Tensor:
+        """π, normalized, `(..., components)`."""
+        return self.mixture_distribution.probs
+
+    @property
+    def components(self) -> DiagonalGaussian | MultivariateNormal:
+        """The Gaussians, batch shape `(..., components)`."""
+        return self.component_distribution  # type: ignore[return-value]
+
+    def expand(self, batch_shape: Shape, _instance: object = None) -> "LatentMixture":
+        """Return the same distribution, repeated over `batch_shape`."""
+        new = self._get_checked_instance(LatentMixture, _instance)
+        return super().expand(batch_shape, _instance=new)  # type: ignore[no-any-return]
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log Σ_k π_k N(z; m_k, S_k) of codes `(..., latent)`: shape `value.shape[:-1]`, nats."""
-        if isinstance(self.components, DiagonalGaussian):
-            pairs = log_gaussians(value, self.components.mean, self.components.log_var)
-            return torch.logsumexp(pairs + self.weights.double().log(), -1).to(value.dtype)
-        return super().log_prob(value)  # type: ignore[no-any-return]
+        check_event(self, value)
+        if self.batch_shape or not isinstance(self.components, DiagonalGaussian):
+            return super().log_prob(value)  # type: ignore[no-any-return]
+        if self._validate_args:
+            self._validate_sample(value)
+        pairs = log_gaussians(value, self.components.mean, self.components.log_var)
+        return torch.logsumexp(pairs + self.weights.double().log(), -1).to(value.dtype)
 
-    def sample(
-        self,
-        sample_shape: torch.Size | list[int] | tuple[int, ...] = (),
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Choose a component for each code, and draw from it: `(*sample_shape, latent)`."""
-        shape = torch.Size(sample_shape)
+    def sample(self, sample_shape: Shape = (), generator: torch.Generator | None = None) -> Tensor:
+        """Choose a component for each code, and draw from it: `(*sample_shape, ..., latent)`."""
+        draws, (latent,) = math.prod(sample_shape), self.event_shape
         with torch.no_grad():
-            chosen = torch.multinomial(
-                self.weights, math.prod(shape), replacement=True, generator=generator
-            )
-            means = self.components.mean[chosen]  # (draws, latent)
+            weights = self.weights.flatten(0, -2) if self.batch_shape else self.weights[None]
+            chosen = torch.multinomial(weights, draws, replacement=True, generator=generator)
+            rows = torch.arange(len(weights), device=weights.device)[:, None]
+            means = self.components.mean.reshape(*weights.shape, latent)[rows, chosen]
             noise = torch.randn(
                 means.shape, generator=generator, dtype=means.dtype, device=means.device
-            )
+            )  # (batch, draws, latent)
             if isinstance(self.components, DiagonalGaussian):
-                offsets = self.components.stddev[chosen] * noise
+                offsets = (
+                    self.components.stddev.reshape(*weights.shape, latent)[rows, chosen] * noise
+                )
             else:
-                roots = self.components.scale_tril[chosen]  # (draws, latent, latent)
-                offsets = (roots @ noise.unsqueeze(-1)).squeeze(-1)
-            return (means + offsets).view(*shape, -1)
+                roots = self.components.scale_tril.reshape(*weights.shape, latent, latent)
+                offsets = (roots[rows, chosen] @ noise.unsqueeze(-1)).squeeze(-1)
+            drawn = (means + offsets).transpose(0, 1)
+            return drawn.reshape(*sample_shape, *self.batch_shape, latent)
+
+    def __repr__(self) -> str:
+        """Return weights and components, under this class's name."""
+        return f"LatentMixture(\n  {self.mixture_distribution},\n  {self.components})"
 
 
 def log_gaussians(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
