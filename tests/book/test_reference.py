@@ -16,7 +16,7 @@ from places import CHAPTERS, ROOT
 from test_book_formulas import table
 
 import vae_course
-from vae_course.chapters.render import render
+from vae_course.chapters.render import render_book
 
 ENTRY = re.compile(r'id="(vae_course\.\w+\.[\w.]+)"')
 ALL_ROOMS = {one.name for one in pkgutil.iter_modules(vae_course.__path__)}
@@ -37,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     executed.mkdir(parents=True)
     for chapter in CHAPTERS:
         shutil.copy(chapter, executed)
-    return render("smoke", root).parent / "book"
+    return render_book("smoke", root).parent / "book"
 
 
 @pytest.fixture(scope="module")

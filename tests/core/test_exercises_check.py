@@ -2,7 +2,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from vae_course.exercises import _CHECKERS, WrongAnswerError, check, exercise, registered
+from vae_course.exercises import check, registered
+from vae_course.exercises.answers import _CHECKERS, WrongAnswerError, exercise
 
 
 @pytest.fixture(autouse=True)

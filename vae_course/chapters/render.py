@@ -54,7 +54,7 @@ def render_book(profile: str, root: Path) -> Path:
     for name in ("_config.yml", "_toc.yml"):
         read_yaml(root / name)
     inputs = dict(sorted(_inputs(profile=profile, root=root)))
-    written = [*_relative(root, "book/*.md"), *_relative(root, "book/*.ipynb")]
+    written = [*_relative(root, "book/**/*.md"), *_relative(root, "book/**/*.ipynb")]
     left_out = {name for name, _ in written} - inputs.keys()
     key = _key(inputs, left_out)
     if _read(site / KEY_FILE) == key.encode() and (site / "index.html").is_file():
