@@ -153,7 +153,7 @@ def test_functions_lead_to_each_other_and_from_the_chapters(
     assert 'href="reference/objectives.html#vae_course.objectives.iwae_bound"' in chapter
     html = entry(pages["objectives"], "vae_course.objectives.log_weights")
     assert 'href="#vae_course.objectives.iwae_bound"' in html  # in the text
-    html = entry(pages["objectives"], "vae_course.objectives.kl_to_standard_normal")
+    html = entry(pages["scale"], "vae_course.scale.sampled_kl")
     assert 'href="distributions.html#vae_course.distributions.DiagonalGaussian"' in html  # a type
 
 
