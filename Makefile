@@ -17,7 +17,7 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 pytho
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book test env lint types unit notebooks site browser serve clean lock test-lowest dist
+.PHONY: help book test env lint types unit notebooks site browser serve clean lock mutants test-lowest dist
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,9 @@ lock: env ## write requirements.lock anew, with the newest versions for Python 3
 		--output-file requirements.lock pyproject.toml
 
 # The newest of everything is locked; this is the other end of what pyproject.toml allows.
+mutants: env ## break each rule that tests keep, and see a test turn red (minutes)
+	@$(BIN)/python tests/mutants.py
+
 test-lowest: env ## run the unit tests with the lowest versions that pyproject.toml allows
 	@$(UV) venv --quiet --clear --no-python-downloads --python 3.11 $(LOWEST)
 	@$(UV) pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
