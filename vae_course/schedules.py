@@ -1,12 +1,14 @@
 """Weights and learning rates as pure functions of the step: a schedule has no state to save.
 
 A schedule is called with the step and returns a float. Those here are frozen dataclasses, so they
-print, compare and are recorded in a checkpoint.
+print, compare and are recorded in a checkpoint; a plain function is one too, and `as_schedule`
+makes one of a number.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 Schedule = Callable[[int], float]
 
@@ -20,6 +22,28 @@ class Constant:
     def __call__(self, step: int) -> float:
         """Return the value, whatever the step."""
         return self.value
+
+
+def as_schedule(value: float | Schedule) -> Schedule:
+    """Return a schedule as it is, and a number as the `Constant` of that value.
+
+    >>> as_schedule(4.0)
+    Constant(value=4.0)
+
+    Raises:
+        TypeError: it is neither.
+        ValueError: the number is not finite.
+    """
+    if callable(value) and not isinstance(value, type):
+        return value
+    if isinstance(value, int | float | Real) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            raise ValueError(f"{value} is no weight and no rate: give a finite number")
+        return Constant(float(value))
+    raise TypeError(
+        f"{value!r} is neither a number nor a schedule: give a number such as 4.0, or something "
+        "called with the step, such as LinearWarmup(steps=1_000)"
+    )
 
 
 @dataclass(frozen=True)
