@@ -47,7 +47,7 @@ def _check_loss(loss: Any) -> None:
     if isinstance(loss, type):
         raise TypeError(f"loss = {loss.__name__} is a class: make one, {loss.__name__}(…)")
     if not callable(loss):
-        raise TypeError(f"loss = {loss!r:.80} cannot be called: give NegativeELBO(), for example")
+        raise TypeError(f"loss = {loss!r:.80} cannot be called: give ELBOLoss(), for example")
     takes = signature_of(loss)
     try:
         takes.bind("model", "x", 0, "generator")

@@ -13,10 +13,10 @@ class DivergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class History:
-    """Means over each epoch, in the objective's own units (nats per image).
+    """Means over each epoch, in the loss's own units (nats per image).
 
     Attributes:
-        train: for each term of the objective, one value an epoch.
+        train: for each term of the loss, one value an epoch.
         validation: the same terms on held-out images, where those were given.
         seconds: time spent in training steps, over all sessions of a resumed run.
         images_seen: training images that went through, repeats counted.

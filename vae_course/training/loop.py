@@ -24,7 +24,7 @@ from vae_course.training.history import History, check_finite
 from vae_course.training.identity import describe
 from vae_course.training.reading import Batch, wants_labels
 from vae_course.training.streams import HELD_OUT, NOISE, GlobalStreams, reseed, seeded
-from vae_course.training.terms import terms_of
+from vae_course.training.terms import check_shapes, terms_of
 from vae_course.training.transforms import Transform, as_transform
 
 _CHECK_EVERY = 50  # steps between two looks at the terms: one transfer from the device each
@@ -53,7 +53,8 @@ class _Step(nn.Module):
         self, take: Callable[[], Batch], step: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         x = self.transformed(take(), generator)
-        terms = terms_of(self.loss(self.model, x, step, generator), len(x))
+        terms = terms_of(self.loss(self.model, x, step, generator))
+        check_shapes(terms, len(x))
         return {name: term.float().mean() for name, term in terms.items()}
 
     def transformed(self, x: Batch, generator: torch.Generator) -> Batch:
@@ -124,11 +125,11 @@ def fit(
 
     >>> import torch
     >>> from vae_course.models import VAE
-    >>> from vae_course.objectives import NegativeELBO
+    >>> from vae_course.objectives import ELBOLoss
     >>> from vae_course.training import fit
     >>> images = torch.rand(64, 1, 8, 8).round()
     >>> model = VAE(image_shape=(1, 8, 8), latent_dim=2, widths=(16,))
-    >>> history = fit(model, images, NegativeELBO(), epochs=3, batch_size=16)
+    >>> history = fit(model, images, ELBOLoss(), epochs=3, batch_size=16)
     >>> history.epochs, history.images_seen, list(history.train)
     (3, 192, ['loss', 'reconstruction', 'kl'])
 

@@ -7,16 +7,11 @@ from typing import Any
 from torch import Tensor
 
 
-def terms_of(result: Any, count: int) -> dict[str, Tensor]:
+def terms_of(result: Any) -> dict[str, Tensor]:
     """Name the terms of a batch: a tensor is the loss; a mapping or a dataclass has one, `loss`.
-
-    Args:
-        result: what a loss returned.
-        count: images in the batch; every term has to be `(count,)`.
 
     Raises:
         TypeError: it is none of these forms, has no `loss`, or a term is no tensor.
-        ValueError: a term is not one value an image.
     """
     terms = _named(result)
     if "loss" not in terms:
@@ -25,11 +20,16 @@ def terms_of(result: Any, count: int) -> dict[str, Tensor]:
         if not isinstance(term, Tensor):
             raise TypeError(
                 f"the term {name!r} is {term!r:.80}, not a tensor: return one value an image, "
-                f"shape ({count},)"
+                "shape (batch,)"
             )
+    return terms
+
+
+def check_shapes(terms: Mapping[str, Tensor], count: int) -> None:
+    """Raise `ValueError` unless every term is `(count,)`: one value an image."""
+    for name, term in terms.items():
         if term.shape != (count,):
             raise ValueError(_misshapen(name, tuple(term.shape), count))
-    return terms
 
 
 def _named(result: Any) -> dict[str, Any]:
