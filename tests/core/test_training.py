@@ -1,5 +1,5 @@
+import itertools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,12 +67,16 @@ class Spy:
     """Writes down what an objective is given; its loss pulls on every weight."""
 
     steps: list[int] = field(default_factory=list)
-    batches: list[torch.Tensor] = field(default_factory=list)
+    batches: list[torch.Tensor | Labeled] = field(default_factory=list)
     grad: list[bool] = field(default_factory=list)
     training: list[bool] = field(default_factory=list)
 
     def __call__(
-        self, model: torch.nn.Module, x: torch.Tensor, step: int, generator: torch.Generator
+        self,
+        model: torch.nn.Module,
+        x: torch.Tensor | Labeled,
+        step: int,
+        generator: torch.Generator,
     ) -> Terms:
         self.steps.append(step)
         self.batches.append(x)
@@ -139,10 +143,10 @@ def test_the_seed_is_all_the_randomness_there_is() -> None:
 
 
 def test_no_two_random_streams_of_a_run_are_the_same() -> None:
-    draws: list[float] = []
+    drawn: list[float] = []
 
     def spy(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        draws.append(float(torch.rand((), generator=generator)))
+        drawn.append(float(torch.rand((), generator=generator)))
         return x
 
     train(
@@ -153,13 +157,15 @@ def test_no_two_random_streams_of_a_run_are_the_same() -> None:
         validation=pictures(16),
         seed=0,
     )
-    # Four steps and one look at the held-out images, three times.
+    # A look at data and validation before the first step; then four steps and the held-out images.
+    looks, draws = drawn[:2], drawn[2:]
     held_out = draws[4::5]
     steps = [draw for index, draw in enumerate(draws) if index % 5 != 4]
+    assert len(draws) == 15 and len(set(looks)) == 1
     assert len(set(held_out)) == 1
-    assert len({*steps, *held_out}) == 13
+    assert len({*steps, *held_out, *looks}) == 14
     orders = {float(torch.rand((), generator=torch.Generator().manual_seed(s))) for s in range(3)}
-    assert not orders & set(draws)
+    assert not orders & set(drawn)
 
 
 def test_the_rate_follows_its_schedule() -> None:
@@ -259,19 +265,16 @@ class InterruptionError(Exception):
     pass
 
 
-def interrupted_at(call: int) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
-    """Return `binary`, by name too, but for a call that raises."""
-    calls = 0
+def interrupt(model: VAE, at: int) -> VAE:
+    """Let the encoder raise at its call number `at`."""
+    calls = itertools.count(1)
 
-    def transform(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        nonlocal calls
-        calls += 1
-        if calls == call:
+    def stop(*_: object) -> None:
+        if next(calls) == at:
             raise InterruptionError
-        return binary(x, generator)
 
-    transform.__qualname__ = binary.__qualname__
-    return transform
+    model.encoder.register_forward_pre_hook(stop)
+    return model
 
 
 @pytest.mark.parametrize(
@@ -293,9 +296,9 @@ def test_a_resumed_run_ends_in_the_weights_of_one_never_stopped(
     for call in (9, 14):  # in the second epoch, and again after it was resumed
         with pytest.raises(InterruptionError):
             train(
-                make_vae(**options),
+                interrupt(make_vae(**options), call),
                 ELBOLoss(),
-                transform=interrupted_at(call),
+                transform=binary,
                 checkpoint=path,
                 fabric=cpu(precision),
                 **given,
@@ -331,7 +334,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
         ({"batch_size": 32}, "'batch_size'"),
         ({"learning_rate": 0.5}, "'learning_rate'"),
         ({"transform": binary}, "'transform'"),
-        ({"images": pictures(64, seed=9)}, "'images'"),
+        ({"images": pictures(64, seed=9)}, "'data'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -347,7 +350,7 @@ def test_a_checkpoint_of_another_run_is_refused_with_what_differs(
 def test_a_checkpoint_of_another_model_or_objective_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     train(make_vae(), ELBOLoss(), checkpoint=path)
-    with pytest.raises(ValueError, match=r"another run.*'objective'"):
+    with pytest.raises(ValueError, match=r"another run.*'loss'"):
         train(make_vae(), ELBOLoss(Constant(4.0)), checkpoint=path)
     with pytest.raises(ValueError, match=r"another run.*'model'.*continuous-bernoulli"):
         train(make_vae(likelihood="continuous-bernoulli"), ELBOLoss(), checkpoint=path)
@@ -356,7 +359,7 @@ def test_a_checkpoint_of_another_model_or_objective_is_refused(tmp_path: Path) -
 def test_a_file_that_is_no_whole_checkpoint_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "run.safetensors"
     save_model(make_autoencoder(), path)
-    with pytest.raises(ValueError, match="belongs to another run"):
+    with pytest.raises(ValueError, match="is no checkpoint but a saved model"):
         train(make_autoencoder(), squared_error_loss, checkpoint=path)
     path.unlink()
     train(make_autoencoder(), squared_error_loss, checkpoint=path)
@@ -439,7 +442,7 @@ def test_the_default_device_and_precision_train() -> None:
 
 def test_labels_travel_with_their_images() -> None:
     images = pictures(64)
-    labels = images.flatten(1).sum(1)  # something of the image itself, to be recognized by
+    labels = images.flatten(1).sum(1, keepdim=True)  # of the image itself, to know it by
     spy = Spy()
     train(
         make_autoencoder(),
@@ -450,8 +453,8 @@ def test_labels_travel_with_their_images() -> None:
     )
     assert len(spy.batches) == 2 * (4 + 1)
     for batch in spy.batches:
-        assert_close(batch.images.flatten(1).sum(1), 2 * batch.labels)
-    with pytest.raises(ValueError, match="64 images but 3 labels"):
+        assert_close(batch.images.flatten(1).sum(1, keepdim=True), 2 * batch.labels)
+    with pytest.raises(ValueError, match="images but .* labels"):
         Labeled(images, labels[:3])
 
 
@@ -460,7 +463,7 @@ def test_a_checkpoint_knows_its_labels(tmp_path: Path) -> None:
     for shift in (0, 1):
         labels = torch.arange(64) + shift
         if shift:
-            with pytest.raises(ValueError, match="images"):
+            with pytest.raises(ValueError, match="'data'"):
                 train(make_autoencoder(), Spy(), images=Labeled(images, labels), checkpoint=path)
         else:
             train(make_autoencoder(), Spy(), images=Labeled(images, labels), checkpoint=path)

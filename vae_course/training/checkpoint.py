@@ -1,7 +1,8 @@
-"""What a run needs to go on as if it had never stopped: weights, Adam's state, epoch, history.
+"""What a run needs to go on as if it had never stopped: weights, Adam's state, step, history.
 
-Randomness needs no place here: every step draws from a generator seeded by (seed, step, rank), so
-the step's number is the whole state of it.
+`fit`'s own randomness needs no place here: every step draws from a generator seeded by (seed, step,
+rank), so the step's number is the whole state of it. torch's global generators, from which dropout
+draws, are kept where the run has moved them.
 """
 
 from collections.abc import Mapping
@@ -13,18 +14,28 @@ from torch import Tensor, nn
 
 from vae_course import storage
 
+_FORMAT = 2  # 1 had no digests and no step
+
+
+def room_needed(model: nn.Module) -> int:
+    """How many bytes a checkpoint takes: the weights, twice as much for Adam, and the history."""
+    weights: int = sum(t.numel() * t.element_size() for t in model.state_dict().values())
+    return 3 * weights + 2**16
+
 
 def save_checkpoint(
     path: Path,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     settings: Mapping[str, Any],
+    streams: Mapping[str, Tensor],
 ) -> None:
-    """Write model, optimizer and JSON settings to one file, whole or not at all."""
+    """Write model, optimizer, global streams and JSON settings to one file, whole or not at all."""
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"streams/{name}": state for name, state in streams.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}
-    storage.write(path, tensors, settings)
+    storage.write(path, tensors, {"checkpoint": _FORMAT, **settings})
 
 
 def load_checkpoint(
@@ -32,14 +43,22 @@ def load_checkpoint(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     fingerprint: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Put a checkpoint back into model and optimizer and return its settings.
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Put a checkpoint back into model and optimizer; return its settings and global streams.
 
     Raises:
-        ValueError: the file is damaged, or was written by a run with other settings.
+        ValueError: the file is damaged, is none of `fit`'s, or was written by a run with other
+            settings or by another version.
     """
     tensors, settings = storage.read(path)
-    theirs = settings.get("fingerprint", {})
+    if "fingerprint" not in settings:
+        raise ValueError(f"{path} is no checkpoint but a saved model, perhaps: give another path")
+    if settings.get("checkpoint") != _FORMAT:
+        raise ValueError(
+            f"checkpoint {path} was written by another version of vae_course: finish the run with "
+            "that version, or delete the file to start over"
+        )
+    theirs = settings["fingerprint"]
     if theirs != fingerprint:
         differences = {
             name: (theirs.get(name), fingerprint.get(name))
@@ -58,7 +77,7 @@ def load_checkpoint(
         state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-    return settings
+    return settings, _below("streams/", tensors)
 
 
 def _laid_out_like(weight: Tensor, tensor: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ class DivergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class History:
-    """Means over each epoch, in the objective's own units (nats per image).
+    """Means over each epoch, in the loss's own units (nats per image).
 
     Attributes:
-        train: for each term of the objective, one value an epoch.
+        train: for each term of the loss, one value an epoch.
         validation: the same terms on held-out images, where those were given.
         seconds: time spent in training steps, over all sessions of a resumed run.
         images_seen: training images that went through, repeats counted.
@@ -60,6 +60,8 @@ class History:
 def check_finite(terms: list[dict[str, float]], first_step: int) -> None:
     """Raise `DivergenceError` naming step and term if a term of any step is not sensible.
 
+    The images themselves are found finite before they are trained on, so the run is to blame.
+
     Args:
         terms: the batch means of consecutive steps.
         first_step: the number of the first of them.
@@ -68,7 +70,8 @@ def check_finite(terms: list[dict[str, float]], first_step: int) -> None:
         for name, value in means.items():
             if not math.isfinite(value) or abs(value) > 1e12:
                 raise DivergenceError(
-                    f"step {first_step + offset}: the term {name!r} is {value}. Lower the learning "
-                    "rate, warm the KL weight up (schedules.LinearWarmup), or look for unscaled "
-                    "inputs; the last checkpoint, if there is one, is from before this step"
+                    f"step {first_step + offset}: the term {name!r} is {value}. The images given "
+                    "were finite: the run is to blame, not the data. Lower the learning rate, warm "
+                    "the KL weight up (schedules.LinearWarmup), or look for unscaled inputs; the "
+                    "last checkpoint, if there is one, is from before this step"
                 )

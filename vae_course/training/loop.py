@@ -1,35 +1,37 @@
 """`fit`: the one training loop, on Lightning Fabric."""
 
 import time
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision
-from numpy.random import SeedSequence
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from vae_course import storage
 from vae_course.data import Labeled
-from vae_course.schedules import CosineDecay, Schedule
-from vae_course.training.checkpoint import load_checkpoint, save_checkpoint
+from vae_course.schedules import Schedule
+from vae_course.training import front
+from vae_course.training.checkpoint import load_checkpoint, room_needed, save_checkpoint
+from vae_course.training.feeding import BATCH_SIZE, Feed, Held, Reader, Streamed
 from vae_course.training.history import History, check_finite
-from vae_course.training.terms import terms_of
-
-Transform = Callable[[Tensor, torch.Generator], Tensor]
-
-# What a random stream is for: the second number that seeds it. Without it the streams would meet,
-# because SeedSequence takes (seed, 3) and (seed, 3, 0) for the same.
-_ORDER, _NOISE, _HELD_OUT = 1, 2, 3
+from vae_course.training.identity import describe
+from vae_course.training.reading import Batch, wants_labels
+from vae_course.training.streams import HELD_OUT, NOISE, GlobalStreams, reseed, seeded
+from vae_course.training.terms import check_shapes, terms_of
+from vae_course.training.transforms import Transform, as_transform
 
 _CHECK_EVERY = 50  # steps between two looks at the terms: one transfer from the device each
 
 
 class Objective(Protocol):
-    """Terms of a batch: a dataclass of `(batch,)` tensors, the first of them called `loss`."""
+    """Terms of a batch: `(batch,)` tensors, in a dataclass or a dict with a `loss`, or the loss."""
 
     def __call__(
         self, model: Any, x: Any, step: int, generator: torch.Generator | None = None
@@ -39,31 +41,23 @@ class Objective(Protocol):
 
 
 class _Step(nn.Module):
-    """Batch, model and objective as one forward pass, which Fabric wraps and synchronizes.
+    """Batch, model and loss as one forward pass, which Fabric wraps and synchronizes."""
 
-    It is called with indices and not with images, because Fabric would round those to bfloat16,
-    in which neighboring gray levels are one.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        objective: Objective,
-        images: Tensor | Labeled,
-        transform: Transform | None,
-    ) -> None:
+    def __init__(self, model: nn.Module, loss: Objective, transform: Transform | None) -> None:
         super().__init__()
         self.model = model
-        self.objective = objective
-        self.images = images
+        self.loss = loss
         self.transform = transform
 
-    def forward(self, index: Tensor, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        x = self.transformed(self.images[index], generator)
-        terms = terms_of(self.objective(self.model, x, step, generator))
+    def forward(
+        self, take: Callable[[], Batch], step: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        x = self.transformed(take(), generator)
+        terms = terms_of(self.loss(self.model, x, step, generator))
+        check_shapes(terms, len(x))
         return {name: term.float().mean() for name, term in terms.items()}
 
-    def transformed(self, x: Tensor | Labeled, generator: torch.Generator) -> Tensor | Labeled:
+    def transformed(self, x: Batch, generator: torch.Generator) -> Batch:
         """Transform a batch's images; labels stay what they are."""
         if self.transform is None:
             return x
@@ -75,102 +69,169 @@ class _Step(nn.Module):
 def default_fabric() -> Fabric:
     """One CUDA GPU, or the CPU; bfloat16 autocast where the hardware multiplies in it.
 
-    Only the networks' matrix products and convolutions are rounded to bfloat16: weights, Adam's
-    state and every term of the loss are float32. `benchmarks/throughput.py` measures what it
-    gains and what it changes in the test ELBO.
+    Where it is emulated (a T4, a processor without AVX512-BF16 or AMX) all is float32. Only the
+    networks' matrix products and convolutions are rounded to bfloat16: weights, Adam's state and
+    every term of the loss are float32. `benchmarks/throughput.py` measures what it gains and what
+    it changes in the test ELBO.
     """
     on_gpu = torch.cuda.is_available()
-    native = torch.cuda.is_bf16_supported() if on_gpu else torch.cpu._is_avx512_bf16_supported()
     device = "cuda" if on_gpu else "cpu"
+    native = _multiplies_on_gpu() if on_gpu else _multiplies_on_cpu()
     rounded = MixedPrecision("bf16-mixed", device) if native else None
     return Fabric(accelerator=device, devices=1, plugins=rounded)
 
 
-def count_steps(images: Tensor | Labeled, *, epochs: int, batch_size: int = 512) -> int:
-    """How many steps `fit` takes: whole batches only, `epochs · ⌊N / batch_size⌋`."""
-    return epochs * (len(images) // batch_size)
+def _multiplies_on_gpu() -> bool:
+    return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+
+
+def _multiplies_on_cpu() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def count_steps(data: Any, *, epochs: int, batch_size: int = BATCH_SIZE) -> int:
+    """How many steps `fit` takes.
+
+    Whole batches only, `epochs · ⌊N / batch_size⌋`, of data with a length; of a `DataLoader`
+    all the batches that it gives.
+
+    Raises:
+        TypeError: a loader whose data set has no length.
+    """
+    return epochs * (len(data) if isinstance(data, DataLoader) else len(data) // batch_size)
 
 
 def fit(
     model: nn.Module,
-    images: Tensor | Labeled,
-    objective: Objective,
+    data: Any,
+    loss: Objective,
     *,
     epochs: int,
-    batch_size: int = 512,
+    batch_size: int | None = None,
     learning_rate: float | Schedule = 2e-3,
-    transform: Transform | None = None,
-    validation: Tensor | Labeled | None = None,
+    transform: Callable[..., Tensor] | None = None,
+    validation: Any = None,
     seed: int = 0,
     fabric: Fabric | None = None,
-    checkpoint: Path | None = None,
+    checkpoint: str | Path | None = None,
 ) -> History:
-    """Lower the mean of an objective over images with Adam.
+    """Lower the mean of a loss over images with Adam.
 
-    All images live on the device; a batch is an index slice of a fresh permutation, and nothing
-    waits for the device inside the loop but one look at the terms every 50 steps. Where the
+    Images in memory live on the device; a batch is an index slice of a fresh permutation, and
+    nothing waits for the device inside the loop but one look at the terms every 50 steps. Where the
     hardware has bfloat16 units the networks' products use them (`default_fabric`); weights, Adam
     and every loss term stay float32. To compile, call `model.encoder.compile()` and
     `model.decoder.compile()` first.
 
+    >>> import torch
+    >>> from vae_course.models import VAE
+    >>> from vae_course.objectives import ELBOLoss
+    >>> from vae_course.training import fit
+    >>> images = torch.rand(64, 1, 8, 8).round()
+    >>> model = VAE(image_shape=(1, 8, 8), latent_dim=2, widths=(16,))
+    >>> history = fit(model, images, ELBOLoss(), epochs=3, batch_size=16)
+    >>> history.epochs, history.images_seen, list(history.train)
+    (3, 192, ['loss', 'reconstruction', 'kl'])
+
+    What `data` and `validation` may be:
+
+    - a tensor or numpy array `(N, …)`, or `Labeled(images, labels)`, held in memory;
+    - an `ImageSet`, or any map-style `Dataset` of images or (image, label), where an image is a
+      tensor, an array or a PIL image in gray or color. It is read once, into one tensor: memory is
+      N times one image in the item's own type, and random transforms in it are drawn once;
+    - a `DataLoader` of batches of images or (images, labels), streamed: nothing is kept.
+
+    Labels of the last two go to a loss that annotates its second parameter `x: Labeled`; any other
+    gets images alone. Floats are cast to the weights' type; bytes need a transform.
+
+    Everything is looked at before the first step: kinds, shapes, values that are not finite, values
+    outside the support of `model.likelihood` as the transform leaves them (all images without one,
+    one batch with one).
+
     Args:
         model: trained in place, and left in evaluation mode on the device it was trained on.
-        images: shape `(N, ...)`; what the objective takes, or what `transform` turns into that. As
-            `Labeled(images, labels)`, the objective gets both.
-        objective: maps (model, x, step, generator) to terms, each `(batch,)`.
-        epochs: passes over the images; the last, partial batch of each is left out.
-        batch_size: images a step, over all processes together.
-        learning_rate: the start of a cosine decay to zero, or any schedule.
-        transform: applied to the images of every batch on the device, with the step's generator
-            (`vae_course.data.binarize` draws new zeros and ones at every step).
-        validation: held-out images; the objective's terms on them are recorded each epoch, by the
+        data: see above.
+        loss: maps (model, x, step, generator) to terms, each `(batch,)`: a dataclass or a dict with
+            one called `loss`, or a tensor, which is the loss. Only `fit` takes a mean.
+        epochs: passes over the images; of images in memory the last, partial batch of each pass is
+            left out, of a loader's batches none.
+        batch_size: images a step, over all processes together; 512 when left out. A loader has
+            its own.
+        learning_rate: the start of a cosine decay to zero, or any schedule: a function of the step.
+        transform: of (images) or (images, generator); applied to the images of every batch on the
+            device, with the step's generator (`vae_course.data.binarize` draws new zeros and ones
+            at every step).
+        validation: held-out images; the loss's terms on them are recorded each epoch, by the
             same noise each time.
         seed: of permutations and noise; with it a run repeats bit for bit on one CPU.
         fabric: device, precision and strategy; `default_fabric()` when left out.
         checkpoint: a file; written after every epoch, and resumed from when it is there. The
-            resumed run ends in the same weights as one never stopped.
+            resumed run ends in the same weights as one never stopped, where all that is random
+            comes from the step's generator or, in a run of one process, from torch's global ones
+            (dropout). A loader's order is ours where it comes from torch's global generator
+            (`shuffle=True`); a generator or sampler of its own, an `IterableDataset`, persistent
+            workers get a warning. What the checkpoint knows of the data is all bytes of images in
+            memory, and of a loader its sizes, first and last item.
 
     Returns:
         The history of every term.
 
     Raises:
-        ValueError: sizes that do not fit, or a checkpoint of another run.
+        TypeError: an argument, or a term, of a kind that is not taken.
+        ValueError: sizes, shapes or values that do not fit, or a checkpoint of another run.
+        OSError: the checkpoint cannot be written, which is tried before the first step.
         DivergenceError: a term is not finite; it names the step, the term and what to try.
     """
     fabric = fabric or default_fabric()
     fabric.launch()
-    _check_sizes(images, epochs, batch_size, fabric.world_size)
-    steps = count_steps(images, epochs=epochs, batch_size=batch_size)
-    rate = learning_rate if callable(learning_rate) else CosineDecay(steps, learning_rate)
-    model.to(fabric.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    adam = torch.optim.Adam(model.parameters(), lr=rate(0), fused=True)
-    on_images = _Step(model, objective, fabric.to_device(images), transform)
-    module, optimizer = fabric.setup(on_images, adam)
+    front.check_call(model, loss, epochs, seed)
+    change = as_transform(transform)
+    reader = Reader(wants_labels(loss), front.dtype_of(model), seed, fabric)
+    train = reader.open(data, "data", batch_size)
     held_out = None
     if validation is not None:
-        held_out = _Step(model, objective, fabric.to_device(validation), transform)
-    run = _Run(fabric, module, optimizer, held_out, rate, on_images.images, batch_size, seed)
+        held_out = reader.open(validation, "validation", batch_size or train.batch_size)
+    rate = front.as_rate(learning_rate, None if train.steps is None else epochs * train.steps)
+    model.to(fabric.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    adam = torch.optim.Adam(model.parameters(), lr=rate(0), fused=True)
+    module, optimizer = fabric.setup(_Step(model, loss, change), adam)
+    watched = _Step(model, loss, change)
+    run = _Run(fabric, module, optimizer, watched, train, held_out, rate, seed)
 
-    fingerprint = (
-        {} if checkpoint is None else _fingerprint(run, model, objective, transform, epochs)
-    )
-    history = History()
-    if checkpoint is not None and checkpoint.exists():
-        settings = load_checkpoint(checkpoint, model, adam, fingerprint)
-        history = History(**settings["history"])
+    path = None if checkpoint is None else Path(checkpoint)
+    identity = {} if path is None else _fingerprint(run, transform, epochs)
+    state, moved = _State(), dict[str, Tensor]()
+    if path is not None and path.exists():
+        settings, moved = load_checkpoint(path, model, adam, identity)
+        state = _State(History(**settings["history"]), settings["step"])
+    first = state.history.epochs
+    if first < epochs:
+        run.look(first)
+        if path is not None:
+            _check_file(path, model, train, fabric)
 
-    first = history.epochs
+    streams = GlobalStreams(fabric.device)
+    streams.restore(moved)
     quiet = {} if fabric.is_global_zero else {"disable": True}
     bar = tqdm(range(first, epochs), desc="epochs", initial=first, total=epochs, **quiet)
     for epoch in bar:
-        history = run.epoch(epoch, history)
-        bar.set_postfix({name: f"{curve[-1]:.2f}" for name, curve in history.train.items()})
-        if checkpoint is not None and fabric.is_global_zero:
-            state = {"fingerprint": fingerprint, "history": history.to_json()}
-            save_checkpoint(checkpoint, model, adam, state)
+        state = run.epoch(epoch, state)
+        bar.set_postfix({name: f"{curve[-1]:.2f}" for name, curve in state.history.train.items()})
+        if path is not None and fabric.is_global_zero:
+            settings = {"fingerprint": identity, "step": state.step}
+            settings["history"] = state.history.to_json()
+            save_checkpoint(path, model, adam, settings, streams.moved())
     fabric.barrier()
     model.eval()
-    return history
+    return state.history
+
+
+@dataclass(frozen=True)
+class _State:
+    """Where a run stands: what it has recorded, and how many steps it has taken."""
+
+    history: History = field(default_factory=History)
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -180,119 +241,140 @@ class _Run:
     fabric: Fabric
     module: Any
     optimizer: Any
-    held_out: _Step | None
+    watched: _Step  # the same model and loss, outside of Fabric's wrapper
+    images: Held | Streamed
+    held_out: Held | Streamed | None
     rate: Schedule
-    images: Tensor | Labeled
-    batch_size: int
     seed: int
 
-    def epoch(self, epoch: int, history: History) -> History:
-        """Train one pass, look at the held-out images, and return the longer history."""
-        batches = self.batches(epoch)
+    def look(self, epoch: int) -> None:
+        """Look at one batch of each feed; at all images where no transform changes them."""
+        batch = self.images.look(epoch)
+        step, device = self.watched, self.fabric.device
+        front.look(batch, step.model, step.transform, "data", self.seed, device)
+        feeds: list[tuple[str, Held | Streamed]] = [("data", self.images)]
+        if self.held_out is not None:
+            held_out = self.held_out.look(0)
+            front.check_alike(batch, held_out)
+            front.look(held_out, step.model, step.transform, "validation", self.seed, device)
+            feeds.append(("validation", self.held_out))
+        for name, feed in feeds:
+            if step.transform is None and isinstance(feed, Held):
+                front.check_support(step.model, front.parts_of(feed.images)[0], name)
+
+    def epoch(self, epoch: int, state: _State) -> _State:
+        """Train one pass, look at the held-out images, and return where the run stands then."""
+        feed = self.images.epoch(epoch)
         started = time.perf_counter()
-        train = self.train(batches, first_step=epoch * len(batches))
+        terms, counts = self.train(feed, state.step)
         seconds = time.perf_counter() - started
-        held_out = self.evaluate((epoch + 1) * len(batches)) if self.held_out else {}
-        return history.extended(train, held_out, seconds, len(batches) * self.batch_size)
+        if not counts:
+            raise ValueError(
+                f"data gave no batch in epoch {epoch + 1}: a loader's data set has to start anew "
+                "each time that it is iterated"
+            )
+        step = state.step + len(counts)
+        held_out = {} if self.held_out is None else self.evaluate(self.held_out, step)
+        train = _weighted_mean(terms, [count / counts[0] for count in counts])
+        return _State(state.history.extended(train, held_out, seconds, sum(counts)), step)
 
-    def batches(self, epoch: int) -> Tensor:
-        """Return this process's share of a fresh permutation, `(steps, batch_size / processes)`."""
-        order = torch.randperm(len(self.images), generator=_seeded("cpu", self.seed, _ORDER, epoch))
-        whole = order[: len(order) // self.batch_size * self.batch_size].view(-1, self.batch_size)
-        share = whole.chunk(self.fabric.world_size, dim=1)[self.fabric.global_rank]
-        return share.to(self.fabric.device)
-
-    def train(self, batches: Tensor, first_step: int) -> dict[str, float]:
-        """Take one step for each batch and return the mean of every term."""
+    def train(self, feed: Feed, first_step: int) -> tuple[list[dict[str, float]], list[int]]:
+        """Take one step for each batch; return the terms of each, and its number of images."""
         generator = torch.Generator(self.fabric.device)
         done: list[dict[str, float]] = []
-        for block in batches.split(_CHECK_EVERY):
-            step = first_step + len(done)
-            pending = [self.step(index, step + i, generator) for i, index in enumerate(block)]
-            means = self.to_host(pending)
-            check_finite(means, step)
-            done += means
-        return {name: sum(means[name] for means in done) / len(done) for name in done[0]}
+        pending: list[dict[str, Tensor]] = []
+        counts: list[int] = []
+        for take, count in feed:
+            pending.append(self.step(take, first_step + len(counts), generator))
+            counts.append(count)
+            if len(pending) == _CHECK_EVERY:
+                done += self.to_host(pending, first_step + len(done))
+                pending = []
+        if pending:
+            done += self.to_host(pending, first_step + len(done))
+        return done, counts
 
-    def step(self, index: Tensor, step: int, generator: torch.Generator) -> dict[str, Tensor]:
-        """Take one step of Adam on the images of `index`; return the terms, still on the device."""
-        _reseed(generator, self.seed, _NOISE, step, self.fabric.global_rank)
+    def step(
+        self, take: Callable[[], Batch], step: int, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Take one step of Adam on a batch; return the terms, still on the device."""
+        reseed(generator, self.seed, NOISE, step, self.fabric.global_rank)
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(step)
-        terms: dict[str, Tensor] = self.module(index, step, generator)
+        terms: dict[str, Tensor] = self.module(take, step, generator)
+        if not terms["loss"].requires_grad:
+            raise ValueError(
+                f"step {step}: the loss does not depend on any weight that requires a gradient: "
+                "look for `.detach()`, `.item()` or `torch.no_grad()` in it"
+            )
         self.fabric.backward(terms["loss"])
         self.optimizer.step()
         self.optimizer.zero_grad()
         return {name: term.detach() for name, term in terms.items()}
 
-    def to_host(self, pending: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+    def to_host(self, pending: list[dict[str, Tensor]], first_step: int) -> list[dict[str, float]]:
         """Bring the terms of several steps here in one transfer, averaged over processes."""
         names = list(pending[0])
         table = torch.stack([torch.stack([terms[name] for name in names]) for terms in pending])
         table = cast(Tensor, self.fabric.all_reduce(table, reduce_op="mean"))
-        return [dict(zip(names, row, strict=True)) for row in table.tolist()]
+        means = [dict(zip(names, row, strict=True)) for row in table.tolist()]
+        check_finite(means, first_step)
+        return means
 
     @torch.no_grad()
-    def evaluate(self, step: int) -> dict[str, float]:
+    def evaluate(self, feed: Held | Streamed, step: int) -> dict[str, float]:
         """Mean of every term over the held-out images, with the same noise at every call."""
-        assert self.held_out is not None
-        self.held_out.eval()
-        count = len(self.held_out.images)
-        generator = _seeded(self.fabric.device, self.seed, _HELD_OUT)
+        self.watched.eval()
+        generator = seeded(self.fabric.device, self.seed, HELD_OUT)
         totals: dict[str, float] = {}
-        for index in torch.arange(count, device=self.fabric.device).split(self.batch_size):
+        seen = 0
+        for take, count in feed.in_order():
             with self.fabric.autocast():
-                terms = self.held_out(index, step, generator)
+                terms = self.watched(take, step, generator)
             for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + float(term) * len(index)
-        self.held_out.train()
-        return {name: total / count for name, total in totals.items()}
+                totals[name] = totals.get(name, 0.0) + float(term) * count
+            seen += count
+        self.watched.train()
+        return {name: total / seen for name, total in totals.items()}
 
 
-def _fingerprint(
-    run: _Run, model: nn.Module, objective: Objective, transform: Transform | None, epochs: int
-) -> dict[str, Any]:
-    """What has to be the same for a checkpoint to be of this run."""
-    data = run.images
-    tensors = [data.images, data.labels] if isinstance(data, Labeled) else [data]
-    sums = [sum(float(part.double().sum()) for part in tensor.split(1024)) for tensor in tensors]
+def _weighted_mean(terms: list[dict[str, float]], weights: list[float]) -> dict[str, float]:
+    """Mean over an epoch's batches; a loader's last one may be smaller than the others."""
+    whole = sum(weights)
     return {
-        "model": [type(model).__name__, getattr(model, "config", {})],
-        "images": [*tensors[0].shape, *sums],
+        name: sum(weight * means[name] for weight, means in zip(weights, terms, strict=True))
+        / whole
+        for name in terms[0]
+    }
+
+
+def _fingerprint(run: _Run, transform: object, epochs: int) -> dict[str, Any]:
+    """What has to be the same for a checkpoint to be of this run."""
+    model = run.watched.model
+    layout = {
+        name: [str(weight.dtype), *weight.shape] for name, weight in model.state_dict().items()
+    }
+    return {
+        "model": [type(model).__name__, describe(getattr(model, "config", {})), describe(layout)],
+        "data": run.images.identity(),
         "epochs": epochs,
-        "batch_size": run.batch_size,
-        "learning_rate": repr(run.rate),
-        "objective": _name(objective),
-        "transform": _name(transform),
+        "batch_size": run.images.batch_size,
+        "learning_rate": describe(run.rate),
+        "loss": describe(run.watched.loss),
+        "transform": describe(transform),
         "seed": run.seed,
         "processes": run.fabric.world_size,
     }
 
 
-def _name(thing: object) -> str:
-    """Return a name that is the same in another process: no address of this one's memory."""
-    return getattr(thing, "__qualname__", None) or repr(thing).split(" at 0x")[0]
-
-
-def _reseed(generator: torch.Generator, *entropy: int) -> torch.Generator:
-    """Seed by a hash of several numbers, so that neighboring steps share nothing."""
-    word = SeedSequence(entropy).generate_state(1, "uint64")[0]
-    return generator.manual_seed(int(word >> 1))
-
-
-def _seeded(device: torch.device | str, *entropy: int) -> torch.Generator:
-    return _reseed(torch.Generator(device), *entropy)
-
-
-def _check_sizes(images: Tensor | Labeled, epochs: int, batch_size: int, processes: int) -> None:
-    if epochs < 1:
-        raise ValueError(f"epochs = {epochs}: training takes at least one pass")
-    if not 1 <= batch_size <= len(images):
-        raise ValueError(
-            f"batch_size = {batch_size} with {len(images)} images: it has to lie between 1 and "
-            "their number"
-        )
-    if batch_size % processes:
-        raise ValueError(
-            f"batch_size = {batch_size} is shared by {processes} processes: make it a multiple"
+def _check_file(path: Path, model: nn.Module, feed: Held | Streamed, fabric: Fabric) -> None:
+    """See that a checkpoint can be written; warn where resuming from it is not exact."""
+    if fabric.is_global_zero:
+        storage.rehearse(path, room_needed(model))
+    if isinstance(feed, Streamed) and not feed.order_is_ours():
+        warnings.warn(
+            "the order of this loader is its own (a generator, sampler or IterableDataset, or "
+            "persistent workers): a resumed run sees other batches than one never stopped; "
+            "shuffle=True without a generator makes it exact",
+            stacklevel=3,
         )

@@ -1,0 +1,253 @@
+"""The one check at the front: everything a run can be refused for, before its first step.
+
+Each refusal is one sentence that names the thing, its value and the way out.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vae_course.data import Labeled
+from vae_course.schedules import CosineDecay, Schedule, as_schedule
+from vae_course.training.reading import Batch, signature_of
+from vae_course.training.streams import LOOK, seeded
+from vae_course.training.transforms import Transform
+
+_PART = 4096  # images looked at together
+
+
+def check_call(model: Any, loss: Any, epochs: Any, seed: Any) -> None:
+    """Raise unless the arguments are of the kinds that `fit` takes.
+
+    Raises:
+        TypeError: model, loss or a number is of another kind.
+        ValueError: a number, or a weight of the model, has no use.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model = {model!r:.80} is no torch.nn.Module: give one, made, not a class")
+    _check_loss(loss)
+    _check_whole("epochs", epochs, 1, "training takes at least one pass")
+    _check_whole("seed", seed, 0, "a seed is not negative")
+    if not any(weight.requires_grad for weight in model.parameters()):
+        raise ValueError(
+            f"{type(model).__name__} has no weight that requires a gradient: there is nothing to "
+            "train; call model.requires_grad_(True) if it was frozen"
+        )
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise ValueError(
+                f"the weight {name!r} is not finite before the first step: make the model anew"
+            )
+
+
+def _check_loss(loss: Any) -> None:
+    if isinstance(loss, type):
+        raise TypeError(f"loss = {loss.__name__} is a class: make one, {loss.__name__}(…)")
+    if not callable(loss):
+        raise TypeError(f"loss = {loss!r:.80} cannot be called: give ELBOLoss(), for example")
+    takes = signature_of(loss)
+    try:
+        takes.bind("model", "x", 0, "generator")
+    except TypeError as error:
+        raise TypeError(
+            f"loss takes {takes}: `fit` calls it as loss(model, x, step, generator)"
+        ) from error
+
+
+def _check_whole(name: str, value: Any, least: int, reason: str) -> None:
+    if not hasattr(value, "__index__") or isinstance(value, bool):
+        raise TypeError(f"{name} = {value!r} is not a whole number")
+    if value < least:
+        raise ValueError(f"{name} = {value}: {reason}")
+
+
+def check_batch_size(images: Batch, batch_size: Any, processes: int) -> None:
+    """Raise unless batches of this size can be taken and shared."""
+    if not hasattr(batch_size, "__index__") or isinstance(batch_size, bool):
+        raise TypeError(f"batch_size = {batch_size!r} is not a whole number")
+    if not 1 <= batch_size <= len(images):
+        raise ValueError(
+            f"batch_size = {batch_size} with {len(images)} images: it has to lie between 1 and "
+            "their number"
+        )
+    if batch_size % processes:
+        raise ValueError(
+            f"batch_size = {batch_size} is shared by {processes} processes: make it a multiple"
+        )
+
+
+def as_rate(learning_rate: float | Schedule, steps: int | None) -> Schedule:
+    """Return a schedule as it is, and a number as the start of a cosine decay over all steps.
+
+    Raises:
+        TypeError: neither a number nor a schedule.
+        ValueError: a number that is negative or not finite, or a loader without a length.
+    """
+    rate = as_schedule(learning_rate)
+    if not callable(learning_rate):
+        if steps is None:
+            raise ValueError(
+                f"learning_rate = {learning_rate} is the start of a decay over all steps, and this "
+                f"loader does not know how many there are: give Constant({learning_rate})"
+            )
+        rate = CosineDecay(steps, rate(0))
+    first = rate(0)
+    if not isinstance(first, int | float) or not math.isfinite(first) or first < 0:
+        raise ValueError(
+            f"the learning rate at step 0 is {first!r}: it has to be a number, finite and not "
+            "negative"
+        )
+    return rate
+
+
+def parts_of(data: Batch) -> tuple[Tensor, Tensor | None]:
+    """Images, and labels where there are any."""
+    return (data.images, data.labels) if isinstance(data, Labeled) else (data, None)
+
+
+def dtype_of(model: nn.Module) -> torch.dtype:
+    """Type of the model's weights; of the first, where they differ."""
+    kinds = (weight.dtype for weight in model.parameters() if weight.is_floating_point())
+    return next(kinds, torch.float32)
+
+
+def in_dtype(data: Batch, dtype: torch.dtype) -> Batch:
+    """Cast floats and truth values to the weights' dtype; integers stay what they are."""
+
+    def cast(values: Tensor) -> Tensor:
+        exact = values.is_floating_point() or values.dtype == torch.bool
+        return values.to(dtype) if exact else values
+
+    if isinstance(data, Labeled):
+        return Labeled(cast(data.images), cast(data.labels))
+    return cast(data)
+
+
+def check_finite_images(data: Batch, name: str) -> None:
+    """Raise `ValueError` naming the first image with a value that is not finite."""
+    images, labels = parts_of(data)
+    for what, values in (("image", images), ("the label of image", labels)):
+        if values is None or not values.is_floating_point():
+            continue
+        for start in range(0, len(values), _PART):
+            part = values[start : start + _PART]
+            bad = ~part.isfinite().reshape(len(part), -1).all(1)
+            if bad.any():
+                raise ValueError(
+                    f"{what} {start + int(bad.nonzero()[0])} of {name} has a value that is not "
+                    "finite: the data is to blame; mend it or leave the image out"
+                )
+
+
+def check_rows(data: Batch, name: str) -> None:
+    """Raise `ValueError` for no images, and for class labels `(N, 1)`, which broadcast."""
+    images, labels = parts_of(data)
+    if images.numel() == 0 or images.dim() == 0:
+        raise ValueError(
+            f"{name} has shape {tuple(images.shape)} and is empty: give images, shape (N, …)"
+        )
+    if labels is None or labels.is_floating_point() or labels.dim() != 2 or labels.shape[1] != 1:
+        return
+    raise ValueError(
+        f"the labels of {name} have shape {tuple(labels.shape)}, one column of whole numbers: "
+        "give labels.squeeze(1), shape (N,), or they are broadcast against the images"
+    )
+
+
+def check_alike(train: Batch, held_out: Batch) -> None:
+    """Raise `ValueError` unless validation images are of the shape and type of those trained on."""
+    if isinstance(train, Labeled) != isinstance(held_out, Labeled):
+        raise ValueError("of data and validation one is Labeled: give both with labels, or neither")
+    for what, one, other in zip(
+        ("images", "labels"), parts_of(train), parts_of(held_out), strict=True
+    ):
+        if one is None or other is None:
+            continue
+        if one.shape[1:] != other.shape[1:] or one.dtype != other.dtype:
+            raise ValueError(
+                f"validation has {what} {other.dtype} {tuple(other.shape)} and data has "
+                f"{one.dtype} {tuple(one.shape)}: all but the first number has to be the same"
+            )
+
+
+def look(
+    batch: Batch,
+    model: nn.Module,
+    transform: Transform | None,
+    name: str,
+    seed: int,
+    device: torch.device,
+) -> None:
+    """Transform one batch as a step does, and see that the model can read what comes out.
+
+    The draws are of a stream of its own, and torch's global ones are put back.
+
+    Raises:
+        TypeError: bytes without a transform, or a transform of something else.
+        ValueError: a transform that fails, other shapes than the model's, values outside the
+            support of the model's likelihood.
+    """
+    images, _ = parts_of(batch)
+    if transform is None:
+        if images.dtype == torch.uint8:
+            raise TypeError(
+                f"{name} is torch.uint8 and there is no transform: give transform=to_unit for gray "
+                "levels or transform=binarize for zeros and ones (lambda x: x hands bytes on)"
+            )
+        x = images
+    else:
+        x = _transformed(images, transform, name, seed, device)
+    if not x.is_floating_point() and hasattr(model, "likelihood"):
+        raise TypeError(
+            f"{name} is {x.dtype} where the model takes floats: give transform=to_unit, or cast it"
+        )
+    shape = getattr(model, "image_shape", None)
+    if shape is not None and x.is_floating_point() and tuple(x.shape[1:]) != tuple(shape):
+        raise ValueError(
+            f"{name} has images {tuple(x.shape[1:])}, after the transform if there is one, and the "
+            f"model takes {tuple(shape)}: reshape, permute or resize them"
+        )
+    check_support(model, x, name)
+
+
+def _transformed(
+    images: Tensor, transform: Transform, name: str, seed: int, device: torch.device
+) -> Tensor:
+    """Apply the transform once, by a generator of its own."""
+    global_ones = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(global_ones), torch.no_grad():
+        try:
+            x: Any = transform(images, seeded(device, seed, LOOK))
+        except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
+            raise ValueError(
+                f"the transform failed on a batch of {name}, {images.dtype} "
+                f"{tuple(images.shape)}: {error}. It gets whole batches of tensors; what works on "
+                "single PIL images belongs into the Dataset"
+            ) from error
+    if not isinstance(x, Tensor) or x.dim() == 0 or len(x) != len(images):
+        got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
+        raise TypeError(
+            f"the transform made {got} of {len(images)} images of {name}: it has to return a "
+            "tensor with a row for each"
+        )
+    if x.is_floating_point() and not x.isfinite().all():
+        raise ValueError(
+            f"the transform made values that are not finite of {name}: the transform is to blame"
+        )
+    return x
+
+
+def check_support(model: nn.Module, x: Tensor, name: str) -> None:
+    """Ask the model's likelihood whether images are among those that it gives a probability."""
+    check: Callable[[Tensor], None] | None
+    check = getattr(getattr(model, "likelihood", None), "check_support", None)
+    if check is None or not hasattr(model, "decode"):
+        return
+    for part in x.split(_PART):
+        try:
+            check(part)
+        except ValueError as error:
+            raise ValueError(f"{name}, as the model gets it: {error}") from error
