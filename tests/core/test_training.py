@@ -454,7 +454,7 @@ def test_labels_travel_with_their_images() -> None:
     assert len(spy.batches) == 2 * (4 + 1)
     for batch in spy.batches:
         assert_close(batch.images.flatten(1).sum(1, keepdim=True), 2 * batch.labels)
-    with pytest.raises(ValueError, match="images but .* labels"):
+    with pytest.raises(ValueError, match=r"images but .* labels"):
         Labeled(images, labels[:3])
 
 
