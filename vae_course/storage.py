@@ -62,8 +62,18 @@ def read(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} is damaged, its content does not have the digest it was written with: "
             "delete it to start over"
         )
-    settings: dict[str, Any] = json.loads(metadata["settings"])
-    return tensors, settings
+    return tensors, _mapping(metadata["settings"], path)
+
+
+def _mapping(text: str, path: Path) -> dict[str, Any]:
+    """Read settings that carry their digest, and may be another writer's all the same."""
+    try:
+        settings = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} has settings that are not JSON: {error}") from error
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} has settings that are no mapping but {type(settings).__name__}")
+    return settings
 
 
 def digest(tensors: Mapping[str, Tensor], text: str = "") -> str:
