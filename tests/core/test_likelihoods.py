@@ -157,3 +157,53 @@ def test_a_likelihood_is_a_module_that_saves_and_loads(name: str) -> None:
     one, other = likelihood(name), likelihood(name)
     assert isinstance(one, nn.Module)
     other.load_state_dict(one.state_dict())
+
+
+# A batch that a likelihood takes, and pixels that it does not.
+GRAY = torch.arange(256).view(4, 1, 8, 8) / 255
+INSIDE = {
+    "bernoulli": [GRAY, GRAY.round(), GRAY.round().byte(), GRAY > 0.5],
+    "continuous-bernoulli": [GRAY, GRAY * 0.999],
+    "gaussian": [GRAY, 40 * GRAY - 20],
+    "shared-gaussian": [GRAY, 40 * GRAY - 20],
+    "discretized-logistic": [GRAY, GRAY.round(), GRAY.double(), GRAY * 255 * (1 / 255)],
+}
+NOT_FINITE = [math.nan, math.inf, -math.inf]
+OUTSIDE = {
+    "bernoulli": [-1.0, 255.0, 1.0001, *NOT_FINITE],
+    "continuous-bernoulli": [-1.0, 255.0, 1.0001, *NOT_FINITE],
+    "gaussian": NOT_FINITE,
+    "shared-gaussian": NOT_FINITE,
+    "discretized-logistic": [-1.0, 255.0, 1 + 1 / 255, 0.5, 100 / 256, *NOT_FINITE],
+}
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_pixels_inside_the_support_pass_without_a_word(name: str) -> None:
+    for x in INSIDE[name]:
+        assert likelihood(name).check_support(x) is None
+    likelihood(name).check_support(GRAY[:0])
+
+
+@pytest.mark.parametrize(("name", "pixel"), [(n, v) for n in LIKELIHOODS for v in OUTSIDE[n]])
+def test_a_pixel_outside_the_support_is_named_with_its_image_and_a_way_out(
+    name: str, pixel: float
+) -> None:
+    x = GRAY.clone()
+    x[2, 0, 3, 4] = pixel
+    sentence = rf"^image 2 of the batch has a pixel {pixel:.6g}, which \w+Likelihood does not take"
+    with pytest.raises(ValueError, match=sentence) as caught:
+        likelihood(name).check_support(x)
+    assert "ranges from" in str(caught.value)
+    assert str(caught.value).endswith(likelihood(name).way_out)
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "continuous-bernoulli", "discretized-logistic"])
+def test_the_way_out_leads_into_the_support(name: str) -> None:
+    p_of, signed = likelihood(name), (torch.rand(4, 1, 8, 8) - 0.5) / 0.5  # Normalize(0.5, 0.5)
+    with pytest.raises(ValueError, match=r"scale the images to \[0, 1\]"):
+        p_of.check_support(signed)
+    unit = signed / 2 + 0.5
+    p_of.check_support((255 * unit).round() / 255)
+    likelihood("continuous-bernoulli").check_support(unit)
+    likelihood("gaussian").check_support(signed)

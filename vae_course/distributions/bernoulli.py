@@ -92,7 +92,7 @@ class ContinuousBernoulliImages(Reparameterized):
         if self._validate_args:
             self._validate_sample(value)
         x = value.clamp(0, 1)
-        eta, near_zero, safe = self._split()
+        eta, near_zero, safe = self._split(0.01)
         product = x * (x - 1)
         series = x + product * (eta / 2 + eta**2 * (2 * x - 1) / 12 + eta**3 * product / 24)
         size, decay = safe.abs(), torch.exp(-safe.clamp(min=0) * (1 - x))
@@ -100,7 +100,7 @@ class ContinuousBernoulliImages(Reparameterized):
 
     def icdf(self, value: Tensor) -> Tensor:
         """Return the x with P(X ≤ x) = u: log(1 + u (e^η − 1)) / η."""
-        eta, near_zero, safe = self._split()
+        eta, near_zero, safe = self._split(0.01)
         product = value * (1 - value)
         tilt = 1 - 2 * value
         series = value + product * (eta / 2 + eta**2 * tilt / 6 + eta**3 * (1 - 6 * product) / 24)
