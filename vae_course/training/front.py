@@ -48,7 +48,10 @@ def _check_loss(loss: Any) -> None:
         raise TypeError(f"loss = {loss.__name__} is a class: make one, {loss.__name__}(…)")
     if not callable(loss):
         raise TypeError(f"loss = {loss!r:.80} cannot be called: give ELBOLoss(), for example")
-    takes = signature_of(loss)
+    try:
+        takes = signature_of(loss)
+    except ValueError as error:  # built in
+        raise TypeError(f"{error}: `fit` calls loss(model, x, step, generator)") from error
     try:
         takes.bind("model", "x", 0, "generator")
     except TypeError as error:
