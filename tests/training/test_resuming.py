@@ -17,7 +17,7 @@ from vae_course.models import VAE, Autoencoder, save_model
 from vae_course.objectives import ELBOLoss, squared_error_loss
 from vae_course.training import fit
 from vae_course.training.identity import describe
-from vae_course.training.streams import GlobalStreams, OwnStream, seeded
+from vae_course.training.streams import GlobalStreams, OwnStream, seeded_generator
 
 SHAPE = (1, 4, 4)
 BYTES = torch.randint(
@@ -233,9 +233,12 @@ def test_order_noise_held_out_and_look_are_four_streams() -> None:
 
 
 def test_numbers_that_seed_a_stream_are_told_apart_on_any_numpy() -> None:
-    first = {float(torch.rand((), generator=seeded("cpu", *n))) for n in ((0, 1), (1, 0), (0, 2))}
+    first = {
+        float(torch.rand((), generator=seeded_generator("cpu", *n)))
+        for n in ((0, 1), (1, 0), (0, 2))
+    }
     assert len(first) == 3
-    assert seeded("cpu", 2**40, 1).initial_seed() < 2**63
+    assert seeded_generator("cpu", 2**40, 1).initial_seed() < 2**63
 
 
 def test_a_stream_of_its_own_moves_nobodys_draws() -> None:

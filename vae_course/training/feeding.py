@@ -21,8 +21,8 @@ from torch.utils.data import (
 from vae_course.data import Labeled
 from vae_course.training import front
 from vae_course.training.identity import describe, digest_of
-from vae_course.training.reading import Batch, as_images, as_labels, read, split, with_labels
-from vae_course.training.streams import HELD_OUT_ORDER, ORDER, OwnStream, seeded
+from vae_course.training.reading import Batch, as_labels, read, read_images, split, with_labels
+from vae_course.training.streams import HELD_OUT_ORDER, ORDER, OwnStream, seeded_generator
 
 # A batch is a function that takes it out of where it is, and how many images of the step's it is:
 # a tensor would be rounded to bfloat16 on its way through Fabric, in which neighboring gray levels
@@ -48,7 +48,9 @@ class Held:
 
     def epoch(self, epoch: int) -> Feed:
         """This process's share of whole batches of a fresh permutation."""
-        order = torch.randperm(len(self.images), generator=seeded("cpu", self.seed, ORDER, epoch))
+        order = torch.randperm(
+            len(self.images), generator=seeded_generator("cpu", self.seed, ORDER, epoch)
+        )
         whole = order[: self.steps * self.batch_size].view(-1, self.batch_size)
         share = whole.chunk(self.fabric.world_size, dim=1)[self.fabric.global_rank]
         return [(self._at(index), self.batch_size) for index in share.to(self.fabric.device)]
@@ -154,7 +156,7 @@ def _bytes_of(item: Any) -> Any:
     """An item as values that have bytes: a PIL image has none of its own."""
     if isinstance(item, tuple | list):
         return [_bytes_of(part) for part in item]
-    return as_images(item, "an item") if hasattr(item, "getbands") else item
+    return read_images(item, "an item") if hasattr(item, "getbands") else item
 
 
 def _is_iterable(loader: DataLoader[Any]) -> bool:
@@ -208,7 +210,7 @@ class Reader:
         """Return images and labels, where the loss takes them, of what a loader gave."""
         images, known = split(batch, name)
         known = None if known is None else as_labels(known)
-        given = with_labels(as_images(images, name), known, name, self.labels)
+        given = with_labels(read_images(images, name), known, name, self.labels)
         front.check_rows(given, name)
         given = front.in_dtype(given, self.dtype)
         front.check_finite_images(given, name)

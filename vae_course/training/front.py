@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vae_course.data import Labeled
 from vae_course.schedules import CosineDecay, Schedule, as_schedule
 from vae_course.training.reading import Batch, signature_of
-from vae_course.training.streams import LOOK, seeded
+from vae_course.training.streams import LOOK, seeded_generator
 from vae_course.training.transforms import Transform
 
 _PART = 4096  # images looked at together
@@ -106,7 +106,7 @@ def as_rate(learning_rate: float | Schedule, steps: int | None) -> Schedule:
     return rate
 
 
-def parts_of(data: Batch) -> tuple[Tensor, Tensor | None]:
+def images_and_labels(data: Batch) -> tuple[Tensor, Tensor | None]:
     """Images, and labels where there are any."""
     return (data.images, data.labels) if isinstance(data, Labeled) else (data, None)
 
@@ -131,7 +131,7 @@ def in_dtype(data: Batch, dtype: torch.dtype) -> Batch:
 
 def check_finite_images(data: Batch, name: str) -> None:
     """Raise `ValueError` naming the first image with a value that is not finite."""
-    images, labels = parts_of(data)
+    images, labels = images_and_labels(data)
     for what, values in (("image", images), ("the label of image", labels)):
         if values is None or not values.is_floating_point():
             continue
@@ -147,7 +147,7 @@ def check_finite_images(data: Batch, name: str) -> None:
 
 def check_rows(data: Batch, name: str) -> None:
     """Raise `ValueError` for no images, and for class labels `(N, 1)`, which broadcast."""
-    images, labels = parts_of(data)
+    images, labels = images_and_labels(data)
     if images.numel() == 0 or images.dim() == 0:
         raise ValueError(
             f"{name} has shape {tuple(images.shape)} and is empty: give images, shape (N, …)"
@@ -165,7 +165,7 @@ def check_alike(train: Batch, held_out: Batch) -> None:
     if isinstance(train, Labeled) != isinstance(held_out, Labeled):
         raise ValueError("of data and validation one is Labeled: give both with labels, or neither")
     for what, one, other in zip(
-        ("images", "labels"), parts_of(train), parts_of(held_out), strict=True
+        ("images", "labels"), images_and_labels(train), images_and_labels(held_out), strict=True
     ):
         if one is None or other is None:
             continue
@@ -193,7 +193,7 @@ def look(
         ValueError: a transform that fails, other shapes than the model's, values outside the
             support of the model's likelihood.
     """
-    images, _ = parts_of(batch)
+    images, _ = images_and_labels(batch)
     if transform is None:
         if images.dtype == torch.uint8:
             raise TypeError(
@@ -223,7 +223,7 @@ def _transformed(
     global_ones = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(global_ones), torch.no_grad():
         try:
-            x: Any = transform(images, seeded(device, seed, LOOK))
+            x: Any = transform(images, seeded_generator(device, seed, LOOK))
         except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
             raise ValueError(
                 f"the transform failed on a batch of {name}, {images.dtype} "

@@ -23,7 +23,7 @@ from vae_course.training.feeding import BATCH_SIZE, Feed, Held, Reader, Streamed
 from vae_course.training.history import History, check_finite
 from vae_course.training.identity import describe
 from vae_course.training.reading import Batch, wants_labels
-from vae_course.training.streams import HELD_OUT, NOISE, GlobalStreams, reseed, seeded
+from vae_course.training.streams import HELD_OUT, NOISE, GlobalStreams, reseed, seeded_generator
 from vae_course.training.terms import check_shapes, terms_of
 from vae_course.training.transforms import Transform, as_transform
 
@@ -260,7 +260,7 @@ class _Run:
             feeds.append(("validation", self.held_out))
         for name, feed in feeds:
             if step.transform is None and isinstance(feed, Held):
-                front.check_support(step.model, front.parts_of(feed.images)[0], name)
+                front.check_support(step.model, front.images_and_labels(feed.images)[0], name)
 
     def epoch(self, epoch: int, state: _State) -> _State:
         """Train one pass, look at the held-out images, and return where the run stands then."""
@@ -325,7 +325,7 @@ class _Run:
     def evaluate(self, feed: Held | Streamed, step: int) -> dict[str, float]:
         """Mean of every term over the held-out images, with the same noise at every call."""
         self.watched.eval()
-        generator = seeded(self.fabric.device, self.seed, HELD_OUT)
+        generator = seeded_generator(self.fabric.device, self.seed, HELD_OUT)
         totals: dict[str, float] = {}
         seen = 0
         for take, count in feed.in_order():

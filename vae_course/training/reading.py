@@ -60,11 +60,11 @@ def read(data: Any, name: str, labels: bool | None) -> Batch | DataLoader[Any]:
                 f"{name} is Labeled, but the loss takes a Tensor of images alone: give "
                 f"{name}.images, or a loss whose x is Labeled"
             )
-        return Labeled(as_images(data.images, name), as_labels(data.labels))
+        return Labeled(read_images(data.images, name), as_labels(data.labels))
     if isinstance(data, ImageSet):
         return with_labels(data.images, data.labels, name, labels)
     if isinstance(data, Tensor | np.ndarray):
-        return with_labels(as_images(data, name), None, name, labels)
+        return with_labels(read_images(data, name), None, name, labels)
     return _read_items(data, name, labels)
 
 
@@ -96,7 +96,7 @@ def split(item: Any, name: str) -> tuple[Any, Any]:
     )
 
 
-def as_images(images: Any, name: str) -> Tensor:
+def read_images(images: Any, name: str) -> Tensor:
     """Return a tensor of an array's, a tensor's or a PIL image's own values, detached.
 
     Raises:
@@ -152,7 +152,7 @@ def _read_items(data: Any, name: str, labels: bool | None) -> Batch:
     with OwnStream(0, READING):
         for index in tqdm(range(size), desc=f"reading {name}"):
             image, label = split(data[index], name)
-            one = as_images(image, f"item {index} of {name}")
+            one = read_images(image, f"item {index} of {name}")
             if index == 0:
                 images = torch.empty((size, *one.shape), dtype=one.dtype)
             if one.shape != images.shape[1:] or one.dtype != images.dtype:

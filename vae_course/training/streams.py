@@ -17,7 +17,7 @@ def reseed(generator: torch.Generator, *entropy: int) -> torch.Generator:
     return generator.manual_seed(int(word) >> 1)
 
 
-def seeded(device: torch.device | str, *entropy: int) -> torch.Generator:
+def seeded_generator(device: torch.device | str, *entropy: int) -> torch.Generator:
     """Return a new generator on `device`, seeded by a hash of several numbers."""
     return reseed(torch.Generator(device), *entropy)
 
@@ -30,7 +30,7 @@ class OwnStream:
 
     def __init__(self, *entropy: int) -> None:
         """Start the stream."""
-        self.inner = seeded("cpu", *entropy).get_state()
+        self.inner = seeded_generator("cpu", *entropy).get_state()
 
     def __enter__(self) -> Self:
         """Put the stream in the place of the global generator's."""
