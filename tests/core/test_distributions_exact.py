@@ -268,6 +268,8 @@ def test_the_continuous_bernoullis_gradients_are_those_of_the_closed_forms(eta: 
     x = torch.tensor(0.25)
     assert slope(p.log_prob(x)) == pytest.approx(0.25 - wanted["mean"], rel=1e-4, abs=1e-5)
     assert math.isfinite(slope(p.variance)) and math.isfinite(slope(p.cdf(x)))
+    for end in (0.0, 1.0):  # Both ends stay where they are.
+        assert slope(p.icdf(torch.tensor(end))) == pytest.approx(0, abs=1e-6)
     # ∂F(x)/∂η + p(x) ∂x/∂η = 0 along x = F⁻¹(u).
     u = torch.tensor([0.1, 0.5, 0.9])
     moved = torch.stack([torch.autograd.grad(p.icdf(v), logits)[0] for v in u])
