@@ -6,9 +6,9 @@
 Everyone's loop: a torchvision data set, `ToTensor` for each image, a `DataLoader`, Adam,
 `binary_cross_entropy_with_logits(reduction="sum")`, `.item()` at every step, float32. Network,
 batch size, likelihood (Bernoulli) and binarization (drawn anew for each batch) are the same on both
-sides. Images of `fit` lie in memory; "streamed" is `fit` on everyone's `DataLoader`. Every way to
-train takes its turn in every round, so that what else the machine does hits all of them alike; the
-first round warms up, and the figure is the median of the others.
+sides. `fit` holds the images in memory; "streamed" is `fit` on everyone's `DataLoader`. Every way
+to train takes its turn in every round, so that what else the machine does hits all of them alike;
+the first round warms up, and the figure is the median of the others.
 """
 
 import statistics
