@@ -90,10 +90,10 @@ lock: env ## write requirements.lock anew, with the newest versions for Python 3
 		--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 		--output-file requirements.lock pyproject.toml
 
-# The newest of everything is locked; this is the other end of what pyproject.toml allows.
 mutants: env ## break each rule that tests keep, and see a test turn red (minutes)
 	@$(BIN)/python tests/mutants.py
 
+# The newest of everything is locked; this is the other end of what pyproject.toml allows.
 test-lowest: env ## run the unit tests with the lowest versions that pyproject.toml allows
 	@$(UV) venv --quiet --clear --no-python-downloads --python 3.11 $(LOWEST)
 	@$(UV) pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
