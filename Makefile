@@ -51,7 +51,7 @@ $(STAMP): requirements.lock pyproject.toml
 lint: env ## check style, in notebooks too, and which outputs are stored
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@$(BIN)/nbstripout --verify book/*.ipynb
+	@$(BIN)/vae-course strip --verify
 
 types: env ## check types, strictly
 	@$(BIN)/mypy
@@ -72,6 +72,8 @@ browser: env ## open every page in Chromium and check it
 ifeq ($(BROWSER),no)
 	@echo "*** BROWSER=no: THE BROWSER TESTS DID NOT RUN ***"
 else
+	@test -f "$${SITE:-_build/site/smoke}/index.html" || \
+		{ echo "there is no rendered book to open: run 'make site' first" >&2; exit 1; }
 	@$(BIN)/python tests/browser/chromium.py >/dev/null
 	@$(BIN)/pytest -q -m browser tests/browser
 endif

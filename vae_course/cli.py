@@ -1,18 +1,19 @@
 """The `vae-course` command: run, check and render the chapters."""
 
+import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+
+from vae_course.chapters import ADVICE
 
 try:
     import typer
     from rich.console import Console
 except ModuleNotFoundError as missing:
-    raise SystemExit(
-        f'The vae-course command needs {missing.name}: pip install "vae-course[book]"'
-    ) from None
+    raise SystemExit(f"The vae-course command needs {missing.name}: {ADVICE}") from None
 
 from vae_course.chapters.notebooks import ChapterError
 from vae_course.chapters.project import Chapter, Profile, Project, find_project
@@ -52,7 +53,8 @@ def run(
     """Execute the chapters that changed; check figures and claims of all of them."""
     with _clean_errors():
         project, chosen = _select(chapters)
-        results = _run(project, chosen, profile=profile, jobs=jobs, cell_timeout=cell_timeout)
+        with _held(project, profile):
+            results = _run(project, chosen, profile=profile, jobs=jobs, cell_timeout=cell_timeout)
     _exit(results, strict=strict)
 
 
@@ -67,12 +69,13 @@ def book(
     start = time.perf_counter()
     with _clean_errors():
         project, chosen = _select(None)
-        results = _run(project, chosen, profile=profile, jobs=jobs, cell_timeout=cell_timeout)
-        if any(result.outcome.failure for result in results):
-            _complain("The book is not rendered, as not every chapter ran.")
-            raise typer.Exit(1)
-        ran = time.perf_counter()
-        page = _render(project, profile)
+        with _held(project, profile):
+            results = _run(project, chosen, profile=profile, jobs=jobs, cell_timeout=cell_timeout)
+            if any(result.outcome.failure for result in results):
+                _complain("The book is not rendered, as not every chapter ran.")
+                raise typer.Exit(1)
+            ran = time.perf_counter()
+            page = _render(project, profile)
     done = time.perf_counter()
     _say(f"chapters {ran - start:.1f} s, rendering {done - ran:.1f} s")
     _say(f"The book is at {page}")
@@ -113,6 +116,36 @@ def prepare(chapters: Chapters = None, profile: ProfileOption = Profile.SMOKE) -
             _say(str(path.relative_to(project.root)))
 
 
+@app.command()
+def strip(
+    chapters: Chapters = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Change nothing; exit with 1 if something would.")
+    ] = False,
+) -> None:
+    """Leave in the masters only the outputs that nbval checks."""
+    from vae_course.chapters.notebooks import read_notebook, stripped, written
+    from vae_course.files import write_whole
+
+    changed = []
+    with _clean_errors():
+        for chapter in _select(chapters)[1]:
+            text = written(stripped(read_notebook(chapter.source)))
+            if text != chapter.source.read_text(encoding="utf-8"):
+                changed.append(chapter.source)
+                if not verify:
+                    write_whole(chapter.source, text)
+    for path in changed:
+        _say(f"{path.name}: {'run `vae-course strip`' if verify else 'stripped'}")
+    raise typer.Exit(1 if verify and changed else 0)
+
+
+def _held(project: Project, profile: str) -> AbstractContextManager[None]:
+    from vae_course.chapters.lock import held
+
+    return held(project, profile=profile, say=_say)
+
+
 def _select(words: list[str] | None) -> tuple[Project, list[Chapter]]:
     project = find_project(Path.cwd())
     return project, project.select(words or [])
@@ -149,18 +182,45 @@ def _render(project: Project, profile: str) -> Path:
         raise ChapterError(str(error)) from error
 
 
+class _Terminated(KeyboardInterrupt):
+    """A SIGTERM, which ends a command as a Ctrl-C does."""
+
+
+def _terminate(_number: int, _frame: object) -> None:
+    raise _Terminated
+
+
 @contextmanager
-def _clean_errors() -> Iterator[None]:
-    """Turn what the user can mend into a message; anything else keeps its traceback."""
+def _stoppable() -> Iterator[None]:
+    """Hear SIGINT (which a shell's background job would ignore) and SIGTERM."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _clean_errors() -> Iterator[None]:
+    """Turn what the user did or can mend into a message; anything else keeps its traceback."""
+    try:
+        with _stoppable():
+            yield
+    except KeyboardInterrupt as stop:
+        _complain("stopped; what is executed stays, and the next run goes on from there")
+        raise typer.Exit(143 if isinstance(stop, _Terminated) else 130) from None
     except ChapterError as error:
         _complain(str(error))
+        raise typer.Exit(2) from None
+    except OSError as error:
+        _complain(f"{error.filename or 'a file'}: {error.strerror or error}")
         raise typer.Exit(2) from None
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("vae_course"):
             raise
-        _complain(f'This command needs {error.name}: pip install "vae-course[book]"')
+        _complain(f"This command needs {error.name}: {ADVICE}")
         raise typer.Exit(2) from None
 
 

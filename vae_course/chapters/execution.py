@@ -1,5 +1,6 @@
 """Executing one chapter with papermill: whole or not at all, failures by name and cell."""
 
+import errno
 import os
 import resource
 import sys
@@ -16,8 +17,15 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from vae_course.chapters import machine
-from vae_course.chapters.notebooks import numbered_cells, read_notebook, text_of, written
-from vae_course.files import write_whole
+from vae_course.chapters.notebooks import (
+    ChapterError,
+    digest,
+    numbered_cells,
+    read_notebook,
+    text_of,
+    written,
+)
+from vae_course.files import remove, write_whole
 
 
 @dataclass(frozen=True)
@@ -64,8 +72,16 @@ def execute(job: Job) -> Outcome:
 
     A failed one is kept as `NN_slug.failed.ipynb` beside it, and an earlier good one stays.
     """
+    try:
+        return _execute(job)
+    except OSError as error:  # no room, or no right, to write beside the target
+        failure = _failure(error, job=job, partial=job.target.with_name("none"))
+        return Outcome(chapter=job.name, executed=True, failure=failure)
+
+
+def _execute(job: Job) -> Outcome:
     job.target.parent.mkdir(parents=True, exist_ok=True)
-    failed_copy(job.target).unlink(missing_ok=True)
+    remove(failed_copy(job.target))
     with tempfile.TemporaryDirectory(
         dir=job.target.parent, prefix=".run-", ignore_cleanup_errors=True
     ) as scratch:
@@ -125,7 +141,9 @@ def _failure(error: Exception, *, job: Job, partial: Path) -> Failure:
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    cell, excerpt = _last_started(partial) if partial.exists() else (None, "")
+    if (full := _full_disk(error)) is not None:
+        return Failure(message=f"the disk is full: {full.filename or job.target.parent}")
+    cell, excerpt = _last_started(partial)
     match error:
         case PapermillExecutionError():
             message = f"{error.ename}: {error.evalue}"
@@ -142,10 +160,26 @@ def _failure(error: Exception, *, job: Job, partial: Path) -> Failure:
     return Failure(message=message, cell=cell, excerpt=excerpt, traceback=trace)
 
 
+def _full_disk(error: BaseException | None) -> OSError | None:
+    """Find the error of a full disk, or of a used-up quota, behind an error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _last_started(partial: Path) -> tuple[int | None, str]:
-    """Find the number and the first line of the last code cell that was started."""
+    """Find the number and the first line of the last code cell that was started.
+
+    What is not there, or was cut by what ended the run, tells of none.
+    """
     found: tuple[int | None, str] = (None, "")
-    for number, cell in numbered_cells(read_notebook(partial)):
+    try:
+        notebook = read_notebook(partial)
+    except ChapterError:
+        return found
+    for number, cell in numbered_cells(notebook):
         started = cell["metadata"].get("papermill", {}).get("start_time")
         if cell["cell_type"] == "code" and started:
             lines = text_of(cell["source"]).strip().splitlines()
@@ -162,6 +196,7 @@ def _publish(job: Job, *, partial: Path, outcome: Outcome) -> None:
         "parameters": job.parameters,
         "seconds": outcome.seconds,
         "peak_memory_mb": outcome.peak_memory_mb,
+        "digest": digest(notebook),
         **machine.this_run(),
     }
     write_whole(job.target, written(notebook))

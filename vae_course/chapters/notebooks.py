@@ -1,5 +1,6 @@
 """Notebooks as plain JSON: read, looked through for what is wrong, prepared for nbval."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -30,11 +31,50 @@ def read_notebook(path: Path) -> Notebook:
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         cells = notebook["cells"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ChapterError(f"{path} is not a readable notebook: {error!r}") from error
-    if not isinstance(cells, list):
-        raise ChapterError(f"{path} is not a readable notebook: its cells are {type(cells)}")
+    if not isinstance(cells, list) or not all(map(_is_cell, cells)):
+        raise ChapterError(f"{path} is not a readable notebook: its cells are no list of cells")
+    if not isinstance(notebook.get("metadata"), dict):
+        raise ChapterError(f"{path} is not a readable notebook: it has no metadata")
     return dict(notebook)
+
+
+def _is_cell(cell: Any) -> bool:
+    """Whether a cell has what everything here reads of one, in the right types."""
+    if not isinstance(cell, dict) or not isinstance(cell.get("metadata"), dict):
+        return False
+    tags, outputs = cell["metadata"].get("tags", []), cell.get("outputs", [])
+    return (
+        isinstance(cell.get("cell_type"), str)
+        and isinstance(cell.get("source"), str | list)
+        and isinstance(tags, list)
+        and isinstance(outputs, list)
+        and all(isinstance(o, dict) and isinstance(o.get("data", {}), dict) for o in outputs)
+    )
+
+
+def digest(notebook: Notebook) -> str:
+    """SHA-256 of a notebook's cells with their outputs: a flipped bit is another notebook."""
+    return hashlib.sha256(json.dumps(notebook["cells"], sort_keys=True).encode()).hexdigest()
+
+
+def stripped(notebook: Notebook) -> Notebook:
+    """Leave outputs, with an execution count of 1, only in cells tagged `nbval-check-output`.
+
+    nbval, called on a master as its manual says, refuses outputs of a cell that was never run.
+    """
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        checked = CHECKED in tags_of(cell) and bool(cell["outputs"])
+        cell["execution_count"] = 1 if checked else None
+        cell["outputs"] = cell["outputs"] if checked else []
+        cell["metadata"].pop("execution", None)
+        for output in cell["outputs"]:
+            if "execution_count" in output:
+                output["execution_count"] = None
+    return notebook
 
 
 def written(notebook: Notebook) -> str:
@@ -124,13 +164,8 @@ def prepared(notebook: Notebook, *, parameters: dict[str, Any]) -> str:
     import nbformat
     import papermill
 
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "code" and CHECKED in tags_of(cell):
-            cell["execution_count"] = 1  # nbval does not check a cell that seems not to have run
-        elif cell["cell_type"] == "code":
-            cell.update(outputs=[], execution_count=None)
     copy = papermill.execute_notebook(
-        nbformat.from_dict(notebook),
+        nbformat.from_dict(stripped(notebook)),
         None,
         parameters,
         prepare_only=True,

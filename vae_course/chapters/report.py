@@ -24,6 +24,9 @@ class _Lines(Watch):
     def ended(self, outcome: Outcome) -> None:
         say(self.console, f"{outcome.chapter}: {_state(outcome)}")
 
+    def noted(self, sentence: str) -> None:
+        say(self.console, sentence)
+
 
 class _Live(Watch):
     """A line a running chapter, for a terminal."""
@@ -39,6 +42,9 @@ class _Live(Watch):
         if outcome.chapter not in self.tasks:
             self.started(outcome.chapter)
         self.progress.update(self.tasks[outcome.chapter], completed=1, state=_state(outcome))
+
+    def noted(self, sentence: str) -> None:
+        say(self.progress.console, sentence)
 
 
 @contextmanager

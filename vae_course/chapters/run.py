@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import (
@@ -19,7 +20,13 @@ from pathlib import Path
 from vae_course.chapters import machine
 from vae_course.chapters.execution import Failure, Job, Outcome, execute
 from vae_course.chapters.keys import Package, content_key
-from vae_course.chapters.notebooks import ChapterError, Notebook, prepared, read_notebook
+from vae_course.chapters.notebooks import (
+    ChapterError,
+    Notebook,
+    digest,
+    prepared,
+    read_notebook,
+)
 from vae_course.chapters.project import (
     Chapter,
     Profile,
@@ -28,7 +35,7 @@ from vae_course.chapters.project import (
     parameters_of,
 )
 from vae_course.chapters.records import Review, review
-from vae_course.files import write_whole
+from vae_course.files import remove, write_whole
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,9 @@ class Watch:
 
     def ended(self, outcome: Outcome) -> None:
         """Called when a chapter has ended, well or not."""
+
+    def noted(self, sentence: str) -> None:
+        """Called with what a reader should know of, and need not do anything about."""
 
 
 def plan(
@@ -77,18 +87,30 @@ def plan(
     return jobs
 
 
-def earlier(job: Job) -> Outcome | None:
-    """Give the outcome of an earlier execution of the very same chapter, if there is one."""
+def earlier(job: Job, watch: Watch) -> Outcome | None:
+    """Give the outcome of an earlier execution of the very same chapter, if there is a whole one.
+
+    A file that is damaged, or that no run of ours has left, is spoken of and executed again.
+    """
     if not job.target.exists():
         return None
-    run = read_notebook(job.target)["metadata"].get("vae_course", {})
-    if run.get("key") != job.key:
+    try:
+        notebook = read_notebook(job.target)
+        run = notebook["metadata"]["vae_course"]
+        known = {name: run[name] for name in ("key", "digest", "seconds", "peak_memory_mb")}
+        whole = known["digest"] == digest(notebook)
+    except (ChapterError, KeyError, TypeError):
+        whole, known = False, {}
+    if not whole:
+        watch.noted(f"{job.name}: {job.target} is damaged, or not ours: executed again")
+        return None
+    if known["key"] != job.key:
         return None
     return Outcome(
         chapter=job.name,
         executed=False,
-        seconds=run["seconds"],
-        peak_memory_mb=run["peak_memory_mb"],
+        seconds=known["seconds"],
+        peak_memory_mb=known["peak_memory_mb"],
     )
 
 
@@ -121,7 +143,7 @@ def run_chapters(
     """
     watch = watch or Watch()
     todo = plan(project, chapters, profile=profile, cell_timeout=cell_timeout)
-    outcomes = {job.name: found for job in todo if (found := earlier(job))}
+    outcomes = {job.name: found for job in todo if (found := earlier(job, watch))}
     for outcome in outcomes.values():
         watch.ended(outcome)
     changed = [job for job in todo if job.name not in outcomes]
@@ -140,8 +162,7 @@ def prepare(project: Project, chapters: Sequence[Chapter], *, profile: str) -> l
     stay only in cells tagged `nbval-check-output`. Copies of an earlier call are removed.
     """
     folder = project.root / "_build" / "nbval"
-    for old in folder.glob("*.ipynb"):
-        old.unlink()
+    remove(folder)
     profiles = load_profiles(project)
     for chapter in chapters:
         parameters = parameters_of(chapter, profile=profile, profiles=profiles)
@@ -155,7 +176,7 @@ def up_to_date(project: Project, chapter: Chapter, *, profile: str) -> Notebook:
     if profile == Profile.SMOKE:
         raise ChapterError("claims of the smoke profile are not compared, so not recorded either")
     (job,) = plan(project, [chapter], profile=profile)
-    if earlier(job) is None:
+    if earlier(job, Watch()) is None:
         raise ChapterError(
             f"{chapter.name} is not executed as it stands now in the {profile} profile;"
             f" first: vae-course run {chapter.name} --profile {profile}"
@@ -182,12 +203,29 @@ def _executor(given: Executor | None, at_once: int) -> Iterator[Executor]:
     )
     try:
         yield pool
+    except BaseException:  # told to stop: the chapters that run now are not waited for
+        _end_workers()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _end_workers(patience: float = 5.0) -> None:
+    """End the worker processes; each one's kernel ends by itself when its worker is gone."""
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(patience)
+        worker.kill()
+
+
 def _end_with_parent() -> None:
-    """Leave no worker, and so no kernel, behind when the command is killed outright."""
+    """Leave no worker, and so no kernel, behind when the command is killed outright.
+
+    A Ctrl-C reaches every process of the terminal: the command hears it and ends its workers.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     if parent := multiprocessing.parent_process():
 
         def follow() -> None:
