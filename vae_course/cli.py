@@ -129,12 +129,14 @@ def strip(
 
     changed = []
     with _clean_errors():
-        for chapter in _select(chapters)[1]:
-            text = written(stripped(read_notebook(chapter.source)))
-            if text != chapter.source.read_text(encoding="utf-8"):
-                changed.append(chapter.source)
+        project, chosen = _select(chapters)
+        given = [chapter.source for chapter in chosen]
+        for path in given if chapters else sorted(project.book.glob("*.ipynb")):
+            text = written(stripped(read_notebook(path)))
+            if text != path.read_text(encoding="utf-8"):
+                changed.append(path)
                 if not verify:
-                    write_whole(chapter.source, text)
+                    write_whole(path, text)
     for path in changed:
         _say(f"{path.name}: {'run `vae-course strip`' if verify else 'stripped'}")
     raise typer.Exit(1 if verify and changed else 0)

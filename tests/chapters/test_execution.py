@@ -164,9 +164,9 @@ def change_device(project, monkeypatch):
 
 @pytest.mark.parametrize("change", [change_notebook, change_version, change_device])
 def test_a_change_of_what_a_chapter_depends_on_makes_it_due(project, monkeypatch, change):
-    assert earlier(job_of(project))
+    assert earlier(job_of(project), Watch())
     change(project, monkeypatch)
-    assert earlier(job_of(project)) is None
+    assert earlier(job_of(project), Watch()) is None
 
 
 def test_other_parameters_make_a_chapter_due_and_stored_outputs_do_not(project):
@@ -179,7 +179,7 @@ def test_other_parameters_make_a_chapter_due_and_stored_outputs_do_not(project):
     (project.book / "01_small.ipynb").write_text(json.dumps(master))
     (project.package / "__pycache__").mkdir()
     (project.package / "__pycache__" / "x.pyc").write_bytes(b"\0")
-    assert earlier(job_of(project))
+    assert earlier(job_of(project), Watch())
 
 
 def test_a_failing_second_run_leaves_the_good_result_and_the_partial_one(project):

@@ -67,7 +67,7 @@ def stripped(notebook: Notebook) -> Notebook:
     for cell in notebook["cells"]:
         if cell["cell_type"] != "code":
             continue
-        checked = CHECKED in tags_of(cell) and bool(cell["outputs"])
+        checked = CHECKED in tags_of(cell)
         cell["execution_count"] = 1 if checked else None
         cell["outputs"] = cell["outputs"] if checked else []
         cell["metadata"].pop("execution", None)
