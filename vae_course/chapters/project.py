@@ -131,7 +131,7 @@ def read_yaml(path: Path) -> Any:
             mapping = super().construct_mapping(node, deep=deep)
             if len(mapping) < len(node.value):
                 keys = [str(key.value) for key, _ in node.value]
-                twice = next(key for key in keys if keys.count(key) > 1)
+                twice = next((key for key in keys if keys.count(key) > 1), keys[0])
                 raise yaml.MarkedYAMLError(
                     problem=f"key {twice!r} stands there twice", problem_mark=node.start_mark
                 )
@@ -183,7 +183,7 @@ def default_parameters(chapter: Chapter) -> Parameters:
     source = text_of(cells[0]["source"])
     try:
         found = dict(_assignment(line) for line in ast.parse(source).body)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
         raise ChapterError(
             f"{chapter.name}: its parameters cell may hold only `name = literal` lines: {error}"
         ) from error
@@ -212,6 +212,7 @@ def load_profiles(project: Project) -> dict[str, dict[str, Parameters]]:
     path = project.book / "profiles.yml"
     table = read_yaml(path)
     known = {chapter.name: default_parameters(chapter) for chapter in project.chapters()}
+    written = {path.stem for path in project.book.glob("*.ipynb")}
     if not isinstance(table, dict) or set(table) != set(Profile):
         raise ChapterError(f"{path.name} must have exactly the profiles {', '.join(Profile)}")
     if table[Profile.QUICK]:
@@ -225,7 +226,7 @@ def load_profiles(project: Project) -> dict[str, dict[str, Parameters]]:
             where = f"{path.name}: {profile}: {name}"
             if name in known:
                 _check(where=where, changes=changes, known=known[name])
-            elif not (isinstance(name, str) and (project.book / f"{name}.ipynb").is_file()):
+            elif name not in written:
                 raise ChapterError(f"{where}: there is no book/{name}.ipynb")
     return {profile: chapters or {} for profile, chapters in table.items()}
 
@@ -252,8 +253,10 @@ def _check(*, where: str, changes: Any, known: Parameters) -> None:
 def _is_plain(value: Any) -> bool:
     """Whether a value is one that JSON and Python write alike."""
     match value:
-        case None | bool() | int() | str():
+        case None | bool() | int():
             return True
+        case str():
+            return not any("\ud800" <= sign <= "\udfff" for sign in value)  # half a character
         case float():
             return math.isfinite(value)
         case list():

@@ -29,7 +29,10 @@ def harvest(notebook: Notebook) -> dict[str, float]:
     claims: dict[str, float] = {}
     for number, cell in numbered_cells(notebook):
         for output in cell.get("outputs", []):
-            for name, claim in output.get("data", {}).get(CLAIMS_MIME, {}).items():
+            made = output.get("data", {}).get(CLAIMS_MIME, {})
+            if not isinstance(made, dict) or not all(isinstance(c, dict) for c in made.values()):
+                raise ChapterError(f"cell {number}: what it shows as claims is no table of claims")
+            for name, claim in made.items():
                 if name in claims:
                     raise ChapterError(f"cell {number}: claim '{name}' is made twice")
                 claims[name] = _finite(claim.get("value"), what=f"cell {number}: claim '{name}'")
@@ -37,9 +40,14 @@ def harvest(notebook: Notebook) -> dict[str, float]:
 
 
 def _finite(value: Any, *, what: str) -> float:
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        raise ChapterError(f"{what} is {value!r}, not a finite number")
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ChapterError(f"{what} is {value!r:.100}, not a finite number")
 
 
 def read_record(path: Path) -> dict[str, Recorded]:
@@ -53,8 +61,10 @@ def read_record(path: Path) -> dict[str, Recorded]:
             )
             for name, claim in claims.items()
         }
-    except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        raise ChapterError(f"{path} is not a record of claims: {error!r}") from error
+    except ChapterError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ChapterError(f"{path} is not a record of claims: {error!r:.300}") from error
 
 
 def _tolerance(value: Any, *, what: str) -> float:
