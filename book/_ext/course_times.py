@@ -38,8 +38,8 @@ def recorded(root: Path, profile: str, chapter: str) -> str:
 
 
 def chapters(root: Path) -> list[str]:
-    """List the numbered pages of ``_toc.yml``, in reading order."""
-    found = [chapter for chapter in Project(root).chapters() if chapter.number is not None]
+    """List the notebooks of ``_toc.yml``, in reading order."""
+    found = Project(root).chapters()
     return [chapter.source.relative_to(root).with_suffix("").as_posix() for chapter in found]
 
 

@@ -1,6 +1,7 @@
-"""Where the project is, and its chapters."""
+"""Where the project is, its notebooks, and those that are chapters."""
 
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = sorted((ROOT / "book").glob("[0-9][0-9]_*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+CHAPTERS = [path for path in NOTEBOOKS if path.name[:2].isdecimal()]

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from places import CHAPTERS, ROOT
+from places import NOTEBOOKS, ROOT
 
 Cells = list[dict[str, Any]]
-each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+each_chapter = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def cells(path: Path, kind: str) -> Cells:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from places import CHAPTERS, ROOT
+from places import NOTEBOOKS, ROOT
 
 from vae_course.chapters.notebooks import unlinked
 from vae_course.chapters.project import Project, load_profiles
@@ -63,5 +63,5 @@ def test_the_real_book_without_some_of_its_lines(tmp_path: Path, parts: list[lis
     for page in (site / "book").glob("*.html"):
         for target in re.findall(r'href="([\w/.]+)\.html[#"]', page.read_text(encoding="utf-8")):
             assert Path(target).name in {*pages, "genindex", "search"}, f"{page.stem}: {target}"
-    for master in CHAPTERS:
+    for master in NOTEBOOKS:
         assert (tmp_path / "book" / master.name).read_bytes() == master.read_bytes()

@@ -9,7 +9,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbclient import NotebookClient
-from places import CHAPTERS, ROOT
+from places import NOTEBOOKS, ROOT
 
 from vae_course.chapters.notebooks import CHECKED, tags_of
 
@@ -50,7 +50,7 @@ def test_nbval(facts: Path) -> None:
 
 def test_nbval_refuses_no_output_of_any_master() -> None:
     """It does refuse outputs of a cell without an execution count, whatever they are."""
-    for path in CHAPTERS:
+    for path in NOTEBOOKS:
         for cell in nbformat.read(path, as_version=4).cells:
             if cell.cell_type == "code" and cell.outputs:
                 assert cell.execution_count is not None

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from places import CHAPTERS, ROOT
+from places import NOTEBOOKS, ROOT
 from test_book_formulas import table
 
 import vae_course
@@ -35,7 +35,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     executed = root / "_build" / "executed" / "smoke"
     executed.mkdir(parents=True)
-    for chapter in CHAPTERS:
+    for chapter in NOTEBOOKS:
         shutil.copy(chapter, executed)
     return render_book("smoke", root).parent / "book"
 
