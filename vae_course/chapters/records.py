@@ -40,7 +40,7 @@ def harvest(notebook: Notebook) -> dict[str, float]:
 
 
 def _finite(value: Any, *, what: str) -> float:
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float):
         try:
             number = float(value)
         except OverflowError:
