@@ -75,7 +75,7 @@ else
 	@test -f "$${SITE:-_build/site/smoke}/index.html" || \
 		{ echo "there is no rendered book to open: run 'make site' first" >&2; exit 1; }
 	@$(BIN)/python tests/browser/chromium.py >/dev/null
-	@$(BIN)/pytest -q -n 2 -m browser tests/browser
+	@$(BIN)/pytest -q -m browser tests/browser
 endif
 
 serve: ## show the rendered book at http://127.0.0.1:8000 (PROFILE=..., PORT=...)

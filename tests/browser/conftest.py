@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from chromium import FLAGS, ensure
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 from server import serve
 
 ROOT = Path(__file__).parents[2]
+
+expect.set_options(timeout=20_000)  # as for actions: a busy machine is slow, not wrong
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
