@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_course.distributions import DiagonalGaussian, FullGaussian
+from vae_course.distributions import DiagonalGaussian, FullGaussian, full_precision
 from vae_course.models import VAE
 from vae_course.models.shapes import check_images
 from vae_course.networks import Network
@@ -56,7 +56,7 @@ class VarianceHeadVAE(VAE):
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for images `(batch, channels, height, width)`."""
         check_images(x, self.image_shape)
-        mean, raw = self.encoder(x).float().chunk(2, dim=-1)
+        mean, raw = full_precision(self.encoder(x)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, self.to_log_var(raw))
 
 
@@ -131,4 +131,4 @@ class FullCovarianceVAE(VAE):
     def encode(self, x: Tensor) -> FullGaussian:  # type: ignore[override]
         """Return q(z|x) for images `(batch, channels, height, width)`."""
         check_images(x, self.image_shape)
-        return cholesky_head(self.encoder(x).float(), self.latent_dim)
+        return cholesky_head(full_precision(self.encoder(x)), self.latent_dim)

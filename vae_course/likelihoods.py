@@ -15,6 +15,7 @@ from vae_course.distributions import (
     BernoulliImages,
     ContinuousBernoulliImages,
     DiscretizedLogistic,
+    full_precision,
 )
 
 _IMAGE_DIMS = 3  # channels, height, width
@@ -79,7 +80,7 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits."""
-        return _over_images(BernoulliImages(logits=outputs.float(), validate_args=False))
+        return _over_images(BernoulliImages(logits=full_precision(outputs), validate_args=False))
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
@@ -95,7 +96,9 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits of λ."""
-        return _over_images(ContinuousBernoulliImages(logits=outputs.float(), validate_args=False))
+        return _over_images(
+            ContinuousBernoulliImages(logits=full_precision(outputs), validate_args=False)
+        )
 
 
 class GaussianLikelihood(Likelihood):
@@ -122,7 +125,7 @@ class GaussianLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as the mean image."""
-        outputs = outputs.float()
+        outputs = full_precision(outputs)
         sigma = torch.exp(self.log_sigma).expand_as(outputs)
         return _over_images(Normal(outputs, sigma, validate_args=False))
 
@@ -154,7 +157,7 @@ class DiscretizedLogisticLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the first half of the channels as locations, the second as log-scales."""
-        location, log_scale = outputs.float().chunk(2, dim=-3)
+        location, log_scale = full_precision(outputs).chunk(2, dim=-3)
         return _over_images(DiscretizedLogistic(location, log_scale.clamp(-7, 7)))
 
 

@@ -2,10 +2,13 @@
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import subprocess
 import sys
+import typing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -78,6 +81,40 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__in
 
 def test_every_room_has_its_floor() -> None:
     assert {room_of(path) for path in FILES} == set().union(*FLOORS)
+
+
+def test_types_in_public_signatures_are_exported() -> None:
+    """So that their pages can be linked, and a reader can import what a function asks for."""
+    rooms = [importlib.import_module(f"vae_course.{room}") for room in sorted(set.union(*FLOORS))]
+    public = {name: vars(room)[name] for room in rooms for name in getattr(room, "__all__", [])}
+    public |= {name: part for room in rooms for name, part in vars(room).items() if name[0] != "_"}
+    hidden = {
+        kind.__qualname__
+        for part in public.values()
+        for function in functions_of(part)
+        for hint in typing.get_type_hints(function).values()
+        for kind in own_classes(hint)
+        if kind.__name__ not in public
+    }
+    assert not hidden, f"named in public signatures, and not exported: {sorted(hidden)}"
+
+
+def functions_of(part: object) -> list[object]:
+    if inspect.isfunction(part):
+        return [part]
+    if not inspect.isclass(part):
+        return []
+    members = inspect.getmembers(part, inspect.isfunction)
+    own = [(name, member) for name, member in members if member.__module__.startswith("vae_course")]
+    return [member for name, member in own if name[0] != "_" or name in ("__init__", "__call__")]
+
+
+def own_classes(hint: object) -> Iterator[type]:
+    if inspect.isclass(hint) and hint.__module__.startswith("vae_course."):
+        yield hint
+    for inner in typing.get_args(hint):
+        for one in inner if isinstance(inner, list) else [inner]:
+            yield from own_classes(one)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

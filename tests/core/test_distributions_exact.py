@@ -97,6 +97,9 @@ def test_a_subclass_expands_to_itself_and_expands_with_what_it_has(p: Distributi
     assert wide._validate_args == p._validate_args
     for statistic in ("mean", "variance", "stddev"):
         assert_close(getattr(wide, statistic)[4], getattr(p, statistic))
+    for name, value in vars(p).items():
+        if isinstance(value, Tensor) and value.dim():  # log_var too, which no statistic reads
+            assert_close(vars(wide)[name].broadcast_to(5, *value.shape)[4], value)
     if not isinstance(p, LatentMixture):
         assert_close(wide.entropy()[4], p.entropy())
 

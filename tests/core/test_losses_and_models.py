@@ -21,7 +21,7 @@ from vae_course.conditional import (
     prediction_loss,
 )
 from vae_course.data import Labeled
-from vae_course.discrete import VQVAE, CodePrior, code_length_loss, vq_loss
+from vae_course.discrete import VQVAE, CodePrior, vq_loss
 from vae_course.disentangling import BetaTCLoss, CapacityLoss, DIPLoss, FactorLoss, FactorVAE
 from vae_course.distributions import DiagonalGaussian
 from vae_course.evidence import prior_log_weights, refine_posterior
@@ -31,7 +31,6 @@ from vae_course.families import (
     CouplingFlow,
     Diffusion,
     NoiseNetwork,
-    negative_log_likelihood,
     simple_loss,
 )
 from vae_course.gradients import ScoreFunctionLoss, pathwise, score_function
@@ -46,6 +45,7 @@ from vae_course.objectives import (
     IWAELoss,
     detached,
     log_weights,
+    negative_log_likelihood,
     squared_error_loss,
 )
 from vae_course.priors import SampledELBOLoss, VampPriorVAE, elbo_surgery, log_aggregate, with_prior
@@ -123,7 +123,6 @@ LOSSES = {
     "prediction_loss": (prediction_loss, {"LabelPredictor", "ImagePredictor"}),
     "squared_error_loss": (squared_error_loss, {"Autoencoder", "GAN"}),
     "vq_loss": (vq_loss, {"VQVAE"}),
-    "code_length_loss": (code_length_loss, {"CodePrior", "CouplingFlow"}),
     "negative_log_likelihood": (negative_log_likelihood, {"CodePrior", "CouplingFlow"}),
     "simple_loss": (simple_loss, {"Diffusion"}),
     "AdversarialLoss": (AdversarialLoss(), {"GAN"}),
@@ -152,6 +151,7 @@ def test_a_loss_and_a_model_fit_or_are_refused_by_name(loss_name: str, name: str
 
 
 # FactorLoss shuffles the batch, BetaTCLoss takes it for a sample of the data: chapter 12's tests.
+WITHOUT_WEIGHTS = {"LinearGaussian", "WithPrior"}
 WITHOUT_PARTNERS = [
     (loss_name, name)
     for loss_name, (_, fits) in LOSSES.items()
@@ -375,3 +375,26 @@ Z = torch.zeros(BATCH, 2)
 def test_formulas_of_diagonal_gaussians_refuse_correlated_ones(name: str, use: object) -> None:
     with pytest.raises(TypeError, match=f"^{name} needs diagonal Gaussians.*not a FullGaussian"):
         use()
+
+
+@pytest.mark.parametrize(
+    ("loss_name", "name"), [pair for pair in WITHOUT_PARTNERS if pair[1] not in WITHOUT_WEIGHTS]
+)
+def test_float64_stays_float64(loss_name: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    (make, x), (loss, _) = MODELS[name], LOSSES[loss_name]
+    model = make()
+    model.eval()
+    still(monkeypatch)
+    single = terms_of(loss(model, x, 3))
+    double = terms_of(loss(model.double(), in_double(x), 3))
+    for key, term in single.items():
+        if term.requires_grad:
+            assert double[key].dtype == torch.float64
+        assert_close(double[key].float(), term.float(), rtol=1e-4, atol=1e-5)
+
+
+def in_double(x: Tensor | Labeled) -> Tensor | Labeled:
+    if isinstance(x, Labeled):
+        return x.to(torch.float64)
+    return x.double() if x.is_floating_point() else x

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from vae_course.discrete import QUANTIZERS, VQVAE, CodePrior, code_length_loss, perplexity, vq_loss
+from vae_course.discrete import QUANTIZERS, VQVAE, CodePrior, perplexity, vq_loss
 from vae_course.models import load_model, save_model
+from vae_course.objectives import negative_log_likelihood
 from vae_course.training import fit
 
 SHAPE = (1, 8, 8)
@@ -129,7 +130,7 @@ def test_a_trained_prior_reaches_the_entropy_of_its_source() -> None:
     maps = pair[torch.randint(2, (256,), generator=seeded())]
     torch.manual_seed(0)
     prior = CodePrior(3, (2, 2), width=16, heads=2, layers=1)
-    fit(prior, maps, code_length_loss, epochs=30, batch_size=64, learning_rate=1e-2)
+    fit(prior, maps, negative_log_likelihood, epochs=30, batch_size=64, learning_rate=1e-2)
     assert float(prior.log_prob(pair).detach().mean()) == pytest.approx(-math.log(2), abs=0.1)
     drawn = prior.sample(50, seeded(1))
     known = (drawn.unsqueeze(1) == pair).flatten(2).all(-1).any(-1)

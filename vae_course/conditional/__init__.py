@@ -1,6 +1,7 @@
 """Conditional VAEs: labels and images that q and p are given, and labels half known."""
 
 from vae_course.conditional.likelihood import (
+    GivenModel,
     class_log_marginals,
     conditional_log_marginal,
     log_mixture,
@@ -9,7 +10,10 @@ from vae_course.conditional.networks import Condition, ConditionedMLP, condition
 from vae_course.conditional.objectives import (
     UNKNOWN,
     ConditionalELBOLoss,
+    ConditionalModel,
+    Predictor,
     SemiSupervisedLoss,
+    SemiSupervisedModel,
     SemiSupervisedTerms,
     check_labeled,
     conditional_terms,
@@ -23,12 +27,16 @@ __all__ = [
     "UNKNOWN",
     "Condition",
     "ConditionalELBOLoss",
+    "ConditionalModel",
     "ConditionalVAE",
     "ConditionedMLP",
     "Given",
+    "GivenModel",
     "ImagePredictor",
     "LabelPredictor",
+    "Predictor",
     "SemiSupervisedLoss",
+    "SemiSupervisedModel",
     "SemiSupervisedTerms",
     "SemiSupervisedVAE",
     "check_labeled",

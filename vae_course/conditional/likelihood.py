@@ -78,7 +78,7 @@ def class_log_marginals(
 
 
 def log_mixture(log_pxy: Tensor, log_py: Tensor | None = None) -> Tensor:
-    """Log p(x) = log Σ_y p(y) p(x|y): `(N, classes)` => `(N,)`, nats per image.
+    """log p(x) = log Σ_y p(y) p(x|y): `(N, classes)` => `(N,)`, nats per image.
 
     Args:
         log_pxy: log p(x|y) of every class.

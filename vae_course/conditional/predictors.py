@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution
 
+from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
@@ -38,7 +39,7 @@ class LabelPredictor(Model):
     def forward(self, x: Tensor) -> Categorical:
         """Return p(y|x) for images `(batch, channels, height, width)`; batch shape `(batch,)`."""
         check_images(x, self.image_shape)
-        return Categorical(logits=self.network(x).float(), validate_args=False)
+        return Categorical(logits=full_precision(self.network(x)), validate_args=False)
 
 
 class ImagePredictor(Model):

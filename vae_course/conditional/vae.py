@@ -9,7 +9,7 @@ from torch.distributions import Distribution
 
 from vae_course.conditional.networks import Condition, ConditionedMLP
 from vae_course.conditional.predictors import LabelPredictor
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import DiagonalGaussian, full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
@@ -92,7 +92,7 @@ class ConditionalVAE(Model):
             leading = y.shape if isinstance(self.condition, int) else y.shape[:1]
             mean = torch.zeros(*leading, self.latent_dim, device=y.device)
             return DiagonalGaussian(mean, mean)
-        mean, log_var = self.prior_network(y).float().chunk(2, dim=-1)
+        mean, log_var = full_precision(self.prior_network(y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 
     def encode(self, x: Tensor, y: Tensor) -> DiagonalGaussian:
@@ -108,7 +108,7 @@ class ConditionalVAE(Model):
         """
         check_images(x, self.image_shape)
         self._check_condition(y)
-        mean, log_var = self.encoder(x.flatten(1), y).float().chunk(2, dim=-1)
+        mean, log_var = full_precision(self.encoder(x.flatten(1), y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 
     def decode(self, z: Tensor, y: Tensor) -> Distribution:

@@ -79,7 +79,7 @@ class Labeled:
         """Check and convert; only shapes and types, since every batch comes through here."""
         images, labels = as_tensor(self.images, "images"), as_tensor(self.labels, "labels")
         if not (images.dim() and labels.dim() and len(images) == len(labels)):
-            count, given = (tuple(part.shape[:1]) or "no axis of" for part in (images, labels))
+            count, given = (len(part) if part.dim() else "no axis of" for part in (images, labels))
             raise ValueError(f"{count} images but {given} labels: one label for each image")
         object.__setattr__(self, "images", images)
         object.__setattr__(self, "labels", _rows(labels))

@@ -21,7 +21,7 @@ from vae_course.discrete.nearest import (
     perplexity,
     quantize,
 )
-from vae_course.discrete.objectives import VQTerms, code_length_loss, vq_loss
+from vae_course.discrete.objectives import VQTerms, vq_loss
 from vae_course.discrete.transformer import CausalTransformer
 from vae_course.discrete.vq_vae import VQVAE, VQOutput
 
@@ -41,7 +41,6 @@ __all__ = [
     "VQOutput",
     "VQTerms",
     "code_counts",
-    "code_length_loss",
     "codebook_loss",
     "commitment_loss",
     "ema_update",

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_course.discrete.transformer import CausalTransformer
+from vae_course.distributions import full_precision
 from vae_course.models import Model
 
 
@@ -52,7 +53,7 @@ class CodePrior(Model):
                 f"{', '.join(map(str, self.map_shape))})"
             )
         flat = indices.flatten(1)
-        logits = self.transformer(flat).float()
+        logits = full_precision(self.transformer(flat))
         return -F.cross_entropy(logits.transpose(1, 2), flat, reduction="none").sum(-1)
 
     def sample(

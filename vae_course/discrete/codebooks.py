@@ -16,7 +16,7 @@ from vae_course.discrete.nearest import (
     ema_update,
     quantize,
 )
-from vae_course.distributions import gumbel_softmax
+from vae_course.distributions import full_precision, gumbel_softmax
 
 
 @dataclass(frozen=True)
@@ -261,7 +261,7 @@ class GumbelCodebook(Quantizer):
 
     def forward(self, z_e: Tensor, generator: torch.Generator | None = None) -> QuantizerOutput:
         """Mix entries by a relaxed sample."""
-        log_q = F.log_softmax(self.to_logits(z_e).float(), dim=-1)
+        log_q = F.log_softmax(full_precision(self.to_logits(z_e)), dim=-1)
         indices = log_q.argmax(-1)
         kl = (log_q.exp() * (log_q + math.log(self.codebook_size))).sum(-1)
         if self.training:
@@ -302,7 +302,7 @@ def kmeans_codebook(z_e: Tensor, codebook_size: int, seed: int = 0) -> Tensor:
     """
     from sklearn.cluster import KMeans  # here, because it takes seconds to import
 
-    flat = z_e.detach().reshape(-1, z_e.shape[-1]).float()
+    flat = full_precision(z_e.detach().reshape(-1, z_e.shape[-1]))
     if len(flat) < codebook_size:
         raise ValueError(
             f"{len(flat)} encodings cannot start {codebook_size} codes: pass more images"

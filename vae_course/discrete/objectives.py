@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_course.discrete.nearest import code_counts, perplexity
-from vae_course.objectives import Density, check_fits
+from vae_course.objectives import check_fits
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,3 @@ def vq_loss(model: Any, x: Tensor, step: int, generator: torch.Generator | None 
     in_use = perplexity(indices, size).expand(len(own))
     used = (code_counts(indices, size) > 0).sum().expand(len(own))
     return VQTerms(reconstruction + own, reconstruction, own, in_use, used)
-
-
-def code_length_loss(
-    model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """−log p(x), `(batch,)` in nats: the length of the code for x under p; maximum likelihood."""
-    check_fits(code_length_loss, model, Density)
-    return -model.log_prob(x)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_course.distributions import full_precision
+
 Past = tuple[Tensor, Tensor]
 """Keys and values of the positions before, each `(batch, heads, positions, width / heads)`."""
 
@@ -11,7 +13,7 @@ Past = tuple[Tensor, Tensor]
 def _attention(q: Tensor, k: Tensor, v: Tensor, *, is_causal: bool) -> Tensor:
     """torch's attention; on a CPU in float32, where bfloat16 takes ten times as long backwards."""
     if q.device.type == "cpu":
-        q, k, v = q.float(), k.float(), v.float()
+        q, k, v = full_precision(q), full_precision(k), full_precision(v)
     with torch.autocast("cpu", enabled=False):
         return F.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
 
@@ -103,6 +105,6 @@ class CausalTransformer(nn.Module):
             h = self.embedding(drawn[:, -1:]) + self.position[t]
             for k, block in enumerate(self.blocks):
                 h, pasts[k] = block(h, pasts[k])
-            weights = torch.softmax(self.head(h[:, -1]).float() / temperature, dim=-1)
+            weights = torch.softmax(full_precision(self.head(h[:, -1])) / temperature, dim=-1)
             drawn = torch.cat([drawn, torch.multinomial(weights, 1, generator=generator)], dim=1)
         return drawn[:, 1:]

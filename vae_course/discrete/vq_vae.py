@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_course.discrete.codebooks import QUANTIZERS, Quantizer, QuantizerOutput, kmeans_codebook
+from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
@@ -108,7 +109,7 @@ class VQVAE(Model):
             ValueError: the images do not have the model's shape.
         """
         check_images(x, self.image_shape)
-        out: Tensor = self.encoder(x).float().movedim(1, -1)
+        out: Tensor = full_precision(self.encoder(x)).movedim(1, -1)
         return out
 
     def decode(self, z_q: Tensor) -> Distribution:

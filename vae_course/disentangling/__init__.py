@@ -11,12 +11,21 @@ from vae_course.disentangling.objectives import (
     DIPLoss,
     FactorLoss,
     FactorTerms,
+    WithDiscriminator,
     permute_columns,
 )
 from vae_course.disentangling.penalties import capacity_penalty, dip_penalty
 from vae_course.disentangling.rotation import diagonal_gap, plane_rotation
 from vae_course.disentangling.sap_score import sap
-from vae_course.disentangling.sprites import FACTORS, SHAPES, FactorImages, Sprites, read_dsprites
+from vae_course.disentangling.sprites import (
+    FACTORS,
+    SHAPES,
+    FactorImages,
+    PackedSprites,
+    SmallerWorld,
+    Sprites,
+    read_dsprites,
+)
 from vae_course.disentangling.total_correlation import (
     TCTerms,
     minibatch_weights,
@@ -36,9 +45,12 @@ __all__ = [
     "FactorLoss",
     "FactorTerms",
     "FactorVAE",
+    "PackedSprites",
     "Represent",
+    "SmallerWorld",
     "Sprites",
     "TCTerms",
+    "WithDiscriminator",
     "beta_vae_score",
     "capacity_penalty",
     "dci",

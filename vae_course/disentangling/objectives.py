@@ -13,7 +13,7 @@ from vae_course.disentangling.total_correlation import (
     stratified_weights,
     tc_decomposition,
 )
-from vae_course.distributions import kl
+from vae_course.distributions import full_precision, kl
 from vae_course.networks import frozen
 from vae_course.objectives import ELBOTerms, LatentVariableModel, check_diagonal, check_fits
 from vae_course.schedules import Schedule, as_schedule
@@ -175,10 +175,10 @@ class FactorLoss:
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
         divergence = kl(q, model.prior())
-        ratio = frozen(model.discriminator, z).float().squeeze(-1)
+        ratio = full_precision(frozen(model.discriminator, z)).squeeze(-1)
         joint, shuffled = z.detach(), permute_columns(z.detach(), generator)
-        says_joint = model.discriminator(joint).float().squeeze(-1)
-        says_shuffled = model.discriminator(shuffled).float().squeeze(-1)
+        says_joint = full_precision(model.discriminator(joint)).squeeze(-1)
+        says_shuffled = full_precision(model.discriminator(shuffled)).squeeze(-1)
         own = F.softplus(-says_joint) + F.softplus(says_shuffled)
         loss = divergence - log_px + self.gamma * ratio + own
         return FactorTerms(loss, -log_px, divergence, ratio, own)

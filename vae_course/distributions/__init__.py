@@ -10,6 +10,7 @@ from vae_course.distributions.gaussians import (
     precision_weighted,
 )
 from vae_course.distributions.logistic import DiscretizedLogistic
+from vae_course.distributions.precision import full_precision
 from vae_course.distributions.relaxed import gumbel_softmax
 from vae_course.distributions.sampling import reparameterize
 
@@ -21,6 +22,7 @@ __all__ = [
     "FullGaussian",
     "StandardNormal",
     "diagonal_kl",
+    "full_precision",
     "gumbel_softmax",
     "kl",
     "log_standard_normal",

@@ -182,5 +182,5 @@ def check_event(p: Distribution, value: Tensor) -> None:
 
 
 def log_standard_normal(z: Tensor) -> Tensor:
-    """Log N(z; 0, I) summed over the last dimension, in nats: shape `z.shape[:-1]`."""
+    """log N(z; 0, I) summed over the last dimension, in nats: shape `z.shape[:-1]`."""
     return -0.5 * (z.square().sum(-1) + z.shape[-1] * math.log(2 * math.pi))

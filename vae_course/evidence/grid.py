@@ -61,7 +61,7 @@ def latent_grid(
 def grid_log_joint(
     model: LatentVariableModel, x: Tensor, grid: LatentGrid, *, chunk: int = 4096
 ) -> Tensor:
-    """Log p(x, z_j) = log p(x|z_j) + log p(z_j) at the center z_j of every cell.
+    """log p(x, z_j) = log p(x|z_j) + log p(z_j) at the center z_j of every cell.
 
     Args:
         model: anything with `decode` and `prior`.
@@ -88,7 +88,7 @@ def grid_log_joint(
 
 
 def grid_log_marginal(log_joint: Tensor, grid: LatentGrid) -> Tensor:
-    """Log p(x) ≈ log Σ_j p(x|z_j) p(z_j) Δ: the midpoint rule, in log space.
+    """log p(x) ≈ log Σ_j p(x|z_j) p(z_j) Δ: the midpoint rule, in log space.
 
     Two things make it wrong: cells wider than the posterior, and a bound that cuts the posterior
     off. For integrands that are smooth and vanish at the bounds the first error falls faster than
@@ -109,7 +109,7 @@ def grid_log_marginal(log_joint: Tensor, grid: LatentGrid) -> Tensor:
 
 
 def grid_log_posterior(log_joint: Tensor, grid: LatentGrid) -> Tensor:
-    """Log p(z_j|x) = log p(x, z_j) − log p(x): Bayes' rule on the grid.
+    """log p(z_j|x) = log p(x, z_j) − log p(x): Bayes' rule on the grid.
 
     A log-*density*: Σ_j p(z_j|x) Δ = 1, so that it compares with `q.log_prob(z)`.
 

@@ -10,7 +10,7 @@ from vae_course.objectives import LatentVariableModel, check_observed
 def prior_log_weights(
     model: LatentVariableModel, x: Tensor, k: int, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Log w_i = log p(x|z_i) for k codes z_i ~ p(z) an image: naive Monte Carlo.
+    """log w_i = log p(x|z_i) for k codes z_i ~ p(z) an image: naive Monte Carlo.
 
     The mean of w_i is unbiased for p(x). `iwae_bound` of the log-weights, the log of that mean,
     is too low for log p(x) on average.
@@ -41,7 +41,7 @@ def proposal_log_weights(
     k: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Log w_i = log p(x|z_i) + log p(z_i) − log q(z_i) for k codes z_i ~ q an image.
+    """log w_i = log p(x|z_i) + log p(z_i) − log q(z_i) for k codes z_i ~ q an image.
 
     What `vae_course.objectives.log_weights` does with the encoder's q, with any q.
 

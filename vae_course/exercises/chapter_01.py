@@ -132,7 +132,7 @@ def kde_log_likelihood(answer: Callable[[Tensor, Tensor, float], Any]) -> str:
 
 
 def _kde(train: Tensor, test: Tensor, h: float) -> Tensor:
-    """Log p of every test point, `(M,)`."""
+    """log p of every test point, `(M,)`."""
     log_kernel = _log_kernel(train, test, h)
     return torch.logsumexp(log_kernel, dim=1) - math.log(len(train))
 

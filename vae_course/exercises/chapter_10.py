@@ -42,7 +42,7 @@ def log_density_of_all_codes(answer: Callable[[Tensor, Tensor, Tensor], Tensor])
 
 
 def _pairs(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """Log N(z_i,d; μ_n,d, σ²_n,d), shape `(codes, posteriors, latent)`."""
+    """log N(z_i,d; μ_n,d, σ²_n,d), shape `(codes, posteriors, latent)`."""
     squares = (z[:, None] - mean).square() / log_var.exp()
     return -0.5 * (squares + log_var + math.log(2 * math.pi))
 

@@ -74,7 +74,7 @@ class FiniteMixture:
         return cls(log_weights, p.loc.flatten(1), float(p.scale.flatten()[0]))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x) in nats: `(batch, 2)` => `(batch,)`."""
+        """log p(x) in nats: `(batch, 2)` => `(batch,)`."""
         log_p = []
         for part in x.split(256):
             squared = torch.cdist(part, self.centers).square()  # (part, components)
@@ -125,7 +125,7 @@ class ConditionalTable:
         return self.values[torch.multinomial(self.density, 1, generator=generator).squeeze(-1)]
 
     def log_prob(self, x2: Tensor) -> Tensor:
-        """Log p(x₂|x₁) in nats, `(batch,)`: the density at the nearest value of the grid."""
+        """log p(x₂|x₁) in nats, `(batch,)`: the density at the nearest value of the grid."""
         return self.density.gather(-1, self._nearest(x2)).squeeze(-1).log()
 
     def threshold(self, mass: float) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.networks import MLPEncoder
 from vae_course.objectives import check_fits
@@ -32,7 +33,7 @@ class NoiseNetwork(Model):
         """Return the noise, `(batch, 2)`, for points `(batch, 2)` at times `(batch,)` in 1..T."""
         phase = (t / self.steps)[:, None] * self.frequencies  # (batch, 5)
         features = torch.cat([x, torch.sin(phase), torch.cos(phase)], dim=-1)  # (batch, 12)
-        out: Tensor = self.network(features).float()
+        out: Tensor = full_precision(self.network(features))
         return out
 
 
@@ -87,11 +88,11 @@ class Diffusion(Model):
     @torch.no_grad()
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Start from N(0, I) and take all T steps back: `(n, 2)`, T passes of the network."""
-        x = torch.randn(n, 2, generator=generator, device=generator.device)
+        x = torch.randn(n, 2, generator=generator, dtype=self.beta.dtype, device=generator.device)
         for step in range(self.steps, 0, -1):
             t = self._at(step, n)
             mean = self.posterior_mean(x, t, self.noise_model(x, t))
-            noise = torch.randn(n, 2, generator=generator, device=generator.device)
+            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
             x = mean + self.beta[step].sqrt() * noise
         return x
 
@@ -108,7 +109,7 @@ class Diffusion(Model):
         bound = -0.5 * (left * x.square() - left - torch.log(1 - left)).sum(-1)
         for step in range(self.steps, 0, -1):
             t = self._at(step, len(x))
-            noise = torch.randn(x.shape, generator=generator, device=x.device)
+            noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
             x_t = self.noisy(x, t, noise)
             guess = self.posterior_mean(x_t, t, self.noise_model(x_t, t))
             truth = self.posterior_mean(x_t, t, noise)  # at t = 1 it is x itself
@@ -140,7 +141,7 @@ def simple_loss(
     """
     check_fits(simple_loss, model, NoisyModel)
     t = torch.randint(1, model.steps + 1, (len(x),), generator=generator, device=x.device)
-    noise = torch.randn(x.shape, generator=generator, device=x.device)
+    noise = torch.randn(x.shape, generator=generator, dtype=x.dtype, device=x.device)
     guess = model.noise_model(model.noisy(x, t, noise), t)
     squared: Tensor = (noise - guess).square().sum(-1)
     return squared

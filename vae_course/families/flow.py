@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from vae_course.distributions import log_standard_normal
+from vae_course.distributions import full_precision, log_standard_normal
 from vae_course.models import Model
 from vae_course.networks import MLPEncoder
-from vae_course.objectives import Density, check_fits
 
 
 class _Coupling(nn.Module):
@@ -23,7 +22,7 @@ class _Coupling(nn.Module):
         self.network = MLPEncoder((1, 1, 1), (width, width), 2)
 
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        raw, shift = self.network(kept).float().chunk(2, dim=-1)
+        raw, shift = full_precision(self.network(kept)).chunk(2, dim=-1)
         return 2 * torch.tanh(raw / 2), shift
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -75,7 +74,7 @@ class CouplingFlow(Model):
         return z
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x) by the change of variables, `(batch,)`, in nats."""
+        """log p(x) by the change of variables, `(batch,)`, in nats."""
         z, log_det = self.forward(x)
         return log_standard_normal(z) + log_det
 
@@ -83,11 +82,3 @@ class CouplingFlow(Model):
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """Draw z ~ N(0, I) and send it back: `(n, 2)`."""
         return self.inverse(torch.randn(n, 2, generator=generator, device=generator.device))
-
-
-def negative_log_likelihood(
-    model: Density, x: Tensor, step: int, generator: torch.Generator | None = None
-) -> Tensor:
-    """−log p(x) for each point: its mean over the data is the KL from the data, plus a constant."""
-    check_fits(negative_log_likelihood, model, Density)
-    return -model.log_prob(x)

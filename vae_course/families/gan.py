@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.networks import MLPEncoder, frozen
 from vae_course.objectives import check_fits
@@ -39,7 +40,7 @@ class GAN(Model):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return points `(batch, 2)` for codes `(batch, latent)`."""
-        out: Tensor = self.generator(z).float()
+        out: Tensor = full_precision(self.generator(z))
         return out
 
     @torch.no_grad()
@@ -98,17 +99,19 @@ class AdversarialLoss:
     ) -> AdversarialTerms:
         """Evaluate both players on a batch."""
         check_fits(self, model, TwoPlayers)
-        z = torch.randn(len(x), model.latent_dim, generator=generator, device=x.device)
+        z = torch.randn(
+            len(x), model.latent_dim, generator=generator, dtype=x.dtype, device=x.device
+        )
         fake = model(z) if step % self.k == 0 else model(z).detach()
-        fooled = F.softplus(-frozen(model.discriminator, fake).float().squeeze(-1))
+        fooled = F.softplus(-full_precision(frozen(model.discriminator, fake)).squeeze(-1))
         caught, penalty = self._discriminate(model, x, fake.detach())
         return AdversarialTerms(fooled + caught + penalty, fooled, caught, penalty)
 
     def _discriminate(self, model: GAN, x: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Return the discriminator's cross-entropy and its penalty, `(batch,)` each."""
         real = x.detach().requires_grad_()
-        on_real = model.discriminator(real).float().squeeze(-1)
-        on_fake = model.discriminator(fake).float().squeeze(-1)
+        on_real = full_precision(model.discriminator(real)).squeeze(-1)
+        on_fake = full_precision(model.discriminator(fake)).squeeze(-1)
         (slope,) = torch.autograd.grad(on_real.sum(), real, create_graph=True)
         penalty = 0.5 * self.gamma * slope.square().sum(-1)
         return F.softplus(-on_real) + F.softplus(on_fake), penalty

@@ -27,7 +27,7 @@ class Histogram:
         self.density = counts / counts.sum() / (2 * extent / bins) ** 2
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x) in nats, `(n, 2)` => `(n,)`; −∞ outside the square."""
+        """log p(x) in nats, `(n, 2)` => `(n,)`; −∞ outside the square."""
         index = self._index(x)
         inside = (index >= 0).all(-1) & (index < self.bins).all(-1)
         index = index.clamp(0, self.bins - 1)

@@ -57,7 +57,7 @@ class Pinwheel:
         return twist(_turn(center + scale * noise, self._angle(arm)), self.rate), arm
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x) in nats: points `(..., 2)` => `(...)`."""
+        """log p(x) in nats: points `(..., 2)` => `(...)`."""
         arm = torch.arange(self.arms, device=x.device)
         blob = _turn(twist(x, -self.rate).unsqueeze(-2), -self._angle(arm).to(x.dtype))
         along = (blob[..., 0] - self.radius) / self.length  # (..., arms)

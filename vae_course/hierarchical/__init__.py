@@ -6,7 +6,7 @@ from vae_course.hierarchical.estimates import (
     unit_variances,
     variance_shares,
 )
-from vae_course.hierarchical.objectives import HierarchicalLoss
+from vae_course.hierarchical.objectives import HierarchicalLoss, StackedModel, StackedPass
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
 
@@ -15,6 +15,8 @@ __all__ = [
     "HierarchicalVAE",
     "StackEstimate",
     "StackOutput",
+    "StackedModel",
+    "StackedPass",
     "Stages",
     "conv_stages",
     "estimate_stack",

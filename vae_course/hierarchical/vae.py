@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_course.distributions import DiagonalGaussian, diagonal_kl, precision_weighted
+from vae_course.distributions import (
+    DiagonalGaussian,
+    diagonal_kl,
+    full_precision,
+    precision_weighted,
+)
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
@@ -225,7 +230,7 @@ class HierarchicalVAE(Model):
         return torch.stack(shares, dim=-1)
 
     def log_weights(self, x: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
-        """Log w = log p(x|z_1) + Σ_l (log p(z_l|z_{l+1}) − log q(z_l|·)) for k stacks an image.
+        """log w = log p(x|z_1) + Σ_l (log p(z_l|z_{l+1}) − log q(z_l|·)) for k stacks an image.
 
         Returns:
             Shape `(batch, k)`, nats per image; what `vae_course.objectives.log_weights` gives.
@@ -271,7 +276,7 @@ def _gaussian(numbers: Tensor) -> DiagonalGaussian:
 
     Without a bound, the variance of an unused layer that passes codes on falls until KLs overflow.
     """
-    mean, log_var = numbers.float().chunk(2, dim=-1)
+    mean, log_var = full_precision(numbers).chunk(2, dim=-1)
     return DiagonalGaussian(mean, 10 * (log_var / 10).tanh())
 
 

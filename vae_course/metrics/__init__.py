@@ -6,9 +6,10 @@ from vae_course.metrics.edges import sharpness
 from vae_course.metrics.frechet import frechet_distance
 from vae_course.metrics.latents import active_units
 from vae_course.metrics.likelihood import ELBOEstimate, bits_per_dim, estimate_elbo, log_marginal
-from vae_course.metrics.pca import fit_pca
+from vae_course.metrics.pca import PCA, fit_pca
 
 __all__ = [
+    "PCA",
     "Classifier",
     "ELBOEstimate",
     "LayerCost",

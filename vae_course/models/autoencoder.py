@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from vae_course.distributions import full_precision
 from vae_course.models.base import Model
 from vae_course.models.shapes import check_images, decode_batches
 from vae_course.networks import ImageShape, Network, encoder_and_decoder
@@ -46,12 +47,12 @@ class Autoencoder(Model):
     def encode(self, x: Tensor) -> Tensor:
         """Return the code z, `(batch, latent)`, of images `(batch, channels, height, width)`."""
         check_images(x, self.image_shape)
-        out: Tensor = self.encoder(x).float()
+        out: Tensor = full_precision(self.encoder(x))
         return out
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the image x̂, `(..., channels, height, width)`, of codes `(..., latent)`."""
-        return decode_batches(self.decoder, z, self.latent_dim).float()
+        return full_precision(decode_batches(self.decoder, z, self.latent_dim))
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruct: x̂ = g(f(x))."""

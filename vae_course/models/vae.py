@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from vae_course.distributions import DiagonalGaussian, StandardNormal
+from vae_course.distributions import DiagonalGaussian, StandardNormal, full_precision
 from vae_course.models.base import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images, decode_batches
@@ -111,7 +111,7 @@ class VAE(Model):
             ValueError: the images do not have the model's shape.
         """
         check_images(x, self.image_shape)
-        mean, log_var = self.encoder(x).float().chunk(2, dim=-1)
+        mean, log_var = full_precision(self.encoder(x)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 
     def decode(self, z: Tensor) -> Distribution:

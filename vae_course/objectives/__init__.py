@@ -8,6 +8,7 @@ from vae_course.objectives.bound import (
     free_bits,
 )
 from vae_course.objectives.importance import DReGLoss, IWAELoss, detached, iwae_bound, log_weights
+from vae_course.objectives.likelihood import negative_log_likelihood
 from vae_course.objectives.observed import check_kind, check_observed
 from vae_course.objectives.protocol import (
     Density,
@@ -37,5 +38,6 @@ __all__ = [
     "gaussian_kl",
     "iwae_bound",
     "log_weights",
+    "negative_log_likelihood",
     "squared_error_loss",
 ]

@@ -19,7 +19,7 @@ def log_weights(
     k: int,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Log w_i = log p(x|z_i) + log p(z_i) − log q(z_i|x) for k samples z_i ~ q(z|x).
+    """log w_i = log p(x|z_i) + log p(z_i) − log q(z_i|x) for k samples z_i ~ q(z|x).
 
     Args:
         model: anything with `encode`, `decode` and `prior`, or with `log_weights` of its own.
@@ -46,7 +46,7 @@ def log_weights(
 
 
 def _log_ratio(model: LatentVariableModel, x: Tensor, z: Tensor, log_qz: Tensor) -> Tensor:
-    """Log p(x|z) + log p(z) − log q(z|x), shape `(k, batch)`."""
+    """log p(x|z) + log p(z) − log q(z|x), shape `(k, batch)`."""
     log_px: Tensor = model.decode(z).log_prob(x)
     log_pz: Tensor = model.prior().log_prob(z)
     return log_px + log_pz - log_qz

@@ -14,7 +14,7 @@ from vae_course.priors.mixtures import log_gaussians
 
 @torch.no_grad()
 def log_aggregate(z: Tensor, posteriors: DiagonalGaussian, *, chunk: int = 1024) -> Tensor:
-    """Log q(z) = log (1/N) Σ_n q(z|x_n): the density of the codes of all the images together.
+    """log q(z) = log (1/N) Σ_n q(z|x_n): the density of the codes of all the images together.
 
     Args:
         z: codes, `(M, latent)`.

@@ -70,7 +70,7 @@ class LatentMixture(MixtureSameFamily):
         return super().expand(batch_shape, _instance=new)  # type: ignore[no-any-return]
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log Σ_k π_k N(z; m_k, S_k) of codes `(..., latent)`: shape `value.shape[:-1]`, nats."""
+        """log Σ_k π_k N(z; m_k, S_k) of codes `(..., latent)`: shape `value.shape[:-1]`, nats."""
         check_event(self, value)
         if self.batch_shape or not isinstance(self.components, DiagonalGaussian):
             return super().log_prob(value)  # type: ignore[no-any-return]
@@ -106,7 +106,7 @@ class LatentMixture(MixtureSameFamily):
 
 
 def log_gaussians(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """Log N(z_i; μ_k, diag σ_k²) of every code under every Gaussian.
+    """log N(z_i; μ_k, diag σ_k²) of every code under every Gaussian.
 
     The square is multiplied out, Σ_d (z² − 2 z μ + μ²) / σ², so that the pairs cost two matrix
     products; in float64, because the terms nearly cancel where σ is small.

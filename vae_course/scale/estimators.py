@@ -6,7 +6,7 @@ from vae_course.distributions import DiagonalGaussian, log_standard_normal
 
 
 def sampled_kl(q: DiagonalGaussian, z: Tensor) -> Tensor:
-    """Log q(z) − log p(z) at samples z ~ q, p = N(0, I): unbiased for KL(q ‖ p).
+    """log q(z) − log p(z) at samples z ~ q, p = N(0, I): unbiased for KL(q ‖ p).
 
     Args:
         q: batch shape `(batch,)`.

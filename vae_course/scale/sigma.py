@@ -26,7 +26,7 @@ def optimal_variance(x: Tensor, mean: Tensor) -> Tensor:
 
 
 def optimal_gaussian_log_px(x: Tensor, mean: Tensor) -> Tensor:
-    """Log N(x; x̂, σ*² I) for each image, with the one σ*² that is best for these images together.
+    """log N(x; x̂, σ*² I) for each image, with the one σ*² that is best for these images together.
 
     The batch's average is −D/2 · (log 2πσ*² + 1). Its gradient is the one it has with σ*² held
     fixed, because at the maximum the derivative with respect to σ² is zero (envelope theorem).

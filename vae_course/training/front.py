@@ -249,8 +249,9 @@ def check_support(model: nn.Module, x: Tensor, name: str) -> None:
     check = getattr(getattr(model, "likelihood", None), "check_support", None)
     if check is None or not hasattr(model, "decode"):
         return
-    for part in x.split(_PART):
+    for start in range(0, len(x), _PART):
         try:
-            check(part)
+            check(x[start : start + _PART])
         except ValueError as error:
-            raise ValueError(f"{name}, as the model gets it: {error}") from error
+            where = f", from image {start} on" if start else ""
+            raise ValueError(f"{name}, as the model gets it{where}: {error}") from error
