@@ -140,6 +140,14 @@ def test_a_book_of_the_same_files_is_not_rendered_again(book: Path, site: Path) 
     assert (site / "index.html").stat().st_mtime_ns == stamp
 
 
+def test_a_swap_that_was_killed_is_undone(book: Path, site: Path) -> None:
+    stamp = (site / "index.html").stat().st_mtime_ns
+    site.rename(site.with_name(".smoke.old"))
+    render_book("smoke", book)
+    assert (site / "index.html").stat().st_mtime_ns == stamp
+    assert not site.with_name(".smoke.old").exists()
+
+
 def test_the_masters_stay_as_they_were(book: Path, site: Path) -> None:
     master = json.loads((book / "book" / "01_tiny.ipynb").read_text(encoding="utf-8"))
     assert master == notebook({}, [])

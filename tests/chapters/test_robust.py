@@ -123,6 +123,34 @@ def test_a_full_disk_behind_another_error_is_found(project: Project) -> None:
     assert failure.message.startswith("the disk is full: ")
 
 
+def test_a_kernel_that_never_started_is_tried_once_more(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = execution._run_papermill, []
+
+    def taken(*arguments: object, **options: object) -> execution.Failure | None:
+        if len(failures) < 1:
+            failures.append(execution.Failure(message=f"RuntimeError: {execution.NO_START}"))
+            return failures[-1]
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(execution, "_run_papermill", taken)
+    assert execute(job_of(project)).failure is None
+    assert failures
+
+
+def test_a_kernel_that_never_starts_is_named(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = "from ipykernel.kernelspec import get_kernel_dict as _; raise SystemExit(1)"
+    broken = {"argv": [sys.executable, "-c", start], "display_name": "none", "language": "python"}
+    monkeypatch.setattr(execution, "get_kernel_dict", lambda **_: broken)
+    outcome = execute(job_of(project))
+    assert outcome.failure is not None
+    assert execution.NO_START in outcome.failure.message
+    assert outcome.failure.cell is None
+
+
 def test_leftovers_of_killed_runs_are_swept_and_links_not_followed(tmp_path: Path) -> None:
     folder, victim = tmp_path / "executed", tmp_path / "victim"
     (folder / ".run-dead" / "cwd").mkdir(parents=True)

@@ -27,6 +27,10 @@ from vae_course.chapters.notebooks import (
 )
 from vae_course.files import remove, write_whole
 
+# What a kernel leaves whose port another program took between its choice and its use: on a busy
+# machine it happens, and a second try has other ports.
+NO_START = "Kernel died before replying to kernel_info"
+
 
 @dataclass(frozen=True)
 class Job:
@@ -91,6 +95,8 @@ def _execute(job: Job) -> Outcome:
         kernel = kernel_class(folder=folder, threads=job.threads)
         start = time.perf_counter()
         failure = _run_papermill(job, kernel=kernel, partial=partial)
+        if failure and failure.cell is None and NO_START in failure.message:
+            failure = _run_papermill(job, kernel=kernel, partial=partial)
         seconds = time.perf_counter() - start
         outcome = Outcome(
             chapter=job.name,

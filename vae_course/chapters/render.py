@@ -53,6 +53,7 @@ def render_book(profile: str, root: Path) -> Path:
     site = root / "_build" / "site" / profile
     for name in ("_config.yml", "_toc.yml"):
         read_yaml(root / name)
+    _bring_back(site)
     inputs = dict(sorted(_inputs(profile=profile, root=root)))
     written = [*_relative(root, "book/**/*.md"), *_relative(root, "book/**/*.ipynb")]
     left_out = {name for name, _ in written} - inputs.keys()
@@ -163,9 +164,19 @@ def _build(stage: Path) -> Path:
     raise RenderError(f"Jupyter Book failed (exit status {done.returncode}); it said:\n{said}")
 
 
+def _aside(site: Path) -> Path:
+    return site.with_name(f".{site.name}.old")
+
+
+def _bring_back(site: Path) -> None:
+    """Undo a swap that was killed between its two renames."""
+    if _aside(site).is_dir() and not site.exists():
+        _aside(site).rename(site)
+
+
 def _swap(pages: Path, site: Path) -> None:
     """Put the finished pages where the site is; two renames, so no half site is ever seen."""
-    old = site.with_name(f".{site.name}.old")
+    old = _aside(site)
     remove(old)
     site.parent.mkdir(parents=True, exist_ok=True)
     if site.exists():
