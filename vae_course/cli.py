@@ -19,6 +19,7 @@ from vae_course.chapters.notebooks import ChapterError
 from vae_course.chapters.project import Chapter, Profile, Project, find_project
 
 if TYPE_CHECKING:
+    from vae_course.chapters.cluster import Cluster
     from vae_course.chapters.run import Result
 
 app = typer.Typer(
@@ -38,7 +39,13 @@ Jobs = Annotated[
     int | None,
     typer.Option(min=1, help="Chapters at once; default: one a core, or one with a GPU."),
 ]
-Strict = Annotated[bool, typer.Option("--strict", help="Drift of a claim is an error.")]
+Strict = Annotated[
+    bool, typer.Option("--strict", help="What luck does not explain is an error: drift, and more.")
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="A Dask scheduler, tcp://host:8786: run on its workers."),
+]
 CellTimeout = Annotated[int, typer.Option(min=1, help="Seconds that one cell may take.")]
 
 
@@ -49,12 +56,20 @@ def run(
     jobs: Jobs = None,
     cell_timeout: CellTimeout = 600,
     strict: Strict = False,
+    scheduler: Scheduler = None,
 ) -> None:
     """Execute the chapters that changed; check figures and claims of all of them."""
-    with _clean_errors():
+    with _clean_errors(), _workers(scheduler) as cluster:
         project, chosen = _select(chapters)
         with _held(project, profile):
-            results = _run(project, chosen, profile=profile, jobs=jobs, cell_timeout=cell_timeout)
+            results = _run(
+                project,
+                chosen,
+                profile=profile,
+                jobs=jobs,
+                cell_timeout=cell_timeout,
+                cluster=cluster,
+            )
     _exit(results, strict=strict)
 
 
@@ -70,7 +85,14 @@ def book(
     with _clean_errors():
         project, chosen = _select(None)
         with _held(project, profile):
-            results = _run(project, chosen, profile=profile, jobs=jobs, cell_timeout=cell_timeout)
+            results = _run(
+                project,
+                chosen,
+                profile=profile,
+                jobs=jobs,
+                cell_timeout=cell_timeout,
+                cluster=None,
+            )
             if any(result.outcome.failure for result in results):
                 _complain("The book is not rendered, as not every chapter ran.")
                 raise typer.Exit(1)
@@ -83,26 +105,34 @@ def book(
 
 
 @app.command()
-def record(
+def sweep(
     chapters: Chapters = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each chapter: seeds 0 to N − 1.")] = 16,
     profile: ProfileOption = Profile.QUICK,
-    tolerance: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="How far a claim may be off; again for each."),
-    ] = None,
+    jobs: Jobs = None,
+    cell_timeout: CellTimeout = 600,
+    scheduler: Scheduler = None,
 ) -> None:
-    """Record what the executed chapters claim in results/; tolerances stay unless given."""
-    from vae_course.chapters.records import record_chapter, tolerances_of
-    from vae_course.chapters.run import up_to_date
+    """Run chapters under many seeds and record every run in results/; resumes where it stopped."""
+    from vae_course.chapters import report
+    from vae_course.chapters import sweep as sweeping
 
-    with _clean_errors():
+    start, console = time.perf_counter(), Console()
+    with _clean_errors(), _workers(scheduler) as cluster:
         project, chosen = _select(chapters)
-        tolerances = tolerances_of(tolerance or [], chapters=chosen)
-        for chapter in chosen:
-            path = project.record(chapter, profile=profile)
-            notebook = up_to_date(project, chapter, profile=profile)
-            for line in record_chapter(path, notebook=notebook, tolerances=tolerances):
-                _say(line)
+        with _held(project, profile), report.watching(console) as watch:
+            swept = sweeping.sweep(
+                project,
+                chosen,
+                profile=profile,
+                seeds=seeds,
+                jobs=jobs,
+                cell_timeout=cell_timeout,
+                cluster=cluster,
+                watch=watch,
+            )
+    report.show_sweep(console, swept, wall=time.perf_counter() - start)
+    raise typer.Exit(1 if any(one.failed for one in swept) else 0)
 
 
 @app.command()
@@ -154,24 +184,48 @@ def _select(words: list[str] | None) -> tuple[Project, list[Chapter]]:
 
 
 def _run(
-    project: Project, chapters: list[Chapter], *, profile: str, jobs: int | None, cell_timeout: int
+    project: Project,
+    chapters: list[Chapter],
+    *,
+    profile: str,
+    jobs: int | None,
+    cell_timeout: int,
+    cluster: "Cluster | None",
 ) -> "list[Result]":
     """Run and report."""
     from vae_course.chapters import report
     from vae_course.chapters.run import run_chapters
 
-    console = Console()
+    start, console = time.perf_counter(), Console()
     with report.watching(console) as watch:
         results = run_chapters(
-            project, chapters, profile=profile, jobs=jobs, cell_timeout=cell_timeout, watch=watch
+            project,
+            chapters,
+            profile=profile,
+            jobs=jobs,
+            cell_timeout=cell_timeout,
+            cluster=cluster,
+            watch=watch,
         )
-    report.show_results(console, results)
+    report.show_results(console, results, wall=time.perf_counter() - start)
     return results
 
 
+@contextmanager
+def _workers(address: str | None) -> "Iterator[Cluster | None]":
+    """Connect to a cluster, if one is named."""
+    if address is None:
+        yield None
+        return
+    from vae_course.chapters.cluster import cluster
+
+    with cluster(address) as found:
+        yield found
+
+
 def _exit(results: "list[Result]", *, strict: bool) -> None:
-    """End with 1 if something is wrong; drift alone is wrong only under --strict."""
-    good = all(result.good and not (strict and result.review.drift) for result in results)
+    """End with 1 if something is broken; under --strict also for what luck does not explain."""
+    good = all(result.good and (result.review.strictly_good or not strict) for result in results)
     raise typer.Exit(0 if good else 1)
 
 

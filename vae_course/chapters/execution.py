@@ -3,11 +3,12 @@
 import errno
 import os
 import resource
+import socket
 import sys
 import tempfile
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from vae_course.chapters import machine
+from vae_course.chapters.keys import Package
 from vae_course.chapters.notebooks import (
     ChapterError,
     digest,
@@ -25,6 +27,7 @@ from vae_course.chapters.notebooks import (
     text_of,
     written,
 )
+from vae_course.chapters.project import package_folder
 from vae_course.files import remove, write_whole
 
 # What a kernel leaves whose port another program took between its choice and its use: on a busy
@@ -34,15 +37,21 @@ NO_START = "Kernel died before replying to kernel_info"
 
 @dataclass(frozen=True)
 class Job:
-    """All that a worker needs, here or on another machine, to execute one chapter."""
+    """All that a worker needs, here or on another machine, to execute one chapter.
+
+    `notebook` is the master's text and `package` the digest of the package that it belongs to: a
+    worker elsewhere shares no folder with us, and has to have the same package.
+    """
 
     name: str
-    source: Path
+    notebook: str
     target: Path
     key: str
+    package: str
     parameters: dict[str, Any]
     cell_timeout: int
     threads: int = 1
+    scratch: Path | None = None  # where to work; the system's folder for such if None
 
 
 @dataclass(frozen=True)
@@ -57,13 +66,17 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one chapter: wall seconds and the kernel's peak resident memory in MB."""
+    """What became of one chapter: wall seconds and the kernel's peak resident memory in MB.
+
+    `notebook` is the text of the executed chapter, or of what was executed before it failed.
+    """
 
     chapter: str
     executed: bool
     seconds: float | None = None
     peak_memory_mb: float | None = None
     failure: Failure | None = None
+    notebook: str = ""
 
 
 def failed_copy(target: Path) -> Path:
@@ -72,31 +85,50 @@ def failed_copy(target: Path) -> Path:
 
 
 def execute(job: Job) -> Outcome:
-    """Execute one chapter; only a complete one gets to `job.target`, and in one step.
+    """Execute one chapter in a scratch folder, here or on a worker that shares none with us."""
+    if (own := Package(package_folder()).whole) != job.package:
+        message = (
+            f"the worker on {socket.gethostname()} has another vae_course (digest {own[:8]}, the "
+            f"chapter's {job.package[:8]}), or it has just changed: install the same there"
+        )
+        return Outcome(chapter=job.name, executed=True, failure=Failure(message=message))
+    try:
+        return _execute(job)
+    except OSError as error:  # no room, or no right, to write
+        failure = _failure(error, job=job, partial=Path("none"))
+        return Outcome(chapter=job.name, executed=True, failure=failure)
+
+
+def publish(job: Job, outcome: Outcome) -> Outcome:
+    """Put an executed chapter to `job.target`, in one step, and drop its text.
 
     A failed one is kept as `NN_slug.failed.ipynb` beside it, and an earlier good one stays.
     """
     try:
-        return _execute(job)
-    except OSError as error:  # no room, or no right, to write beside the target
-        failure = _failure(error, job=job, partial=job.target.with_name("none"))
-        return Outcome(chapter=job.name, executed=True, failure=failure)
+        job.target.parent.mkdir(parents=True, exist_ok=True)
+        remove(failed_copy(job.target))
+        if outcome.notebook:
+            kept = failed_copy(job.target) if outcome.failure else job.target
+            write_whole(kept, outcome.notebook)
+    except OSError as error:
+        failure = outcome.failure or _failure(error, job=job, partial=Path("none"))
+        return replace(outcome, failure=failure, notebook="")
+    return replace(outcome, notebook="")
 
 
 def _execute(job: Job) -> Outcome:
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    remove(failed_copy(job.target))
     with tempfile.TemporaryDirectory(
-        dir=job.target.parent, prefix=".run-", ignore_cleanup_errors=True
+        dir=job.scratch, prefix=".run-", ignore_cleanup_errors=True
     ) as scratch:
-        partial = Path(scratch) / "partial.ipynb"
+        source, partial = Path(scratch) / "master.ipynb", Path(scratch) / "partial.ipynb"
         folder = Path(scratch) / "cwd"
         folder.mkdir()
+        source.write_text(job.notebook, encoding="utf-8")
         kernel = kernel_class(folder=folder, threads=job.threads)
         start = time.perf_counter()
-        failure = _run_papermill(job, kernel=kernel, partial=partial)
+        failure = _run_papermill(job, kernel=kernel, source=source, partial=partial)
         if failure and failure.cell is None and NO_START in failure.message:
-            failure = _run_papermill(job, kernel=kernel, partial=partial)
+            failure = _run_papermill(job, kernel=kernel, source=source, partial=partial)
         seconds = time.perf_counter() - start
         outcome = Outcome(
             chapter=job.name,
@@ -106,18 +138,17 @@ def _execute(job: Job) -> Outcome:
             failure=failure,
         )
         if failure is None:
-            _publish(job, partial=partial, outcome=outcome)
-        elif partial.exists():
-            write_whole(failed_copy(job.target), partial.read_text(encoding="utf-8"))
-        return outcome
+            return replace(outcome, notebook=_told(job, partial=partial, outcome=outcome))
+        text = partial.read_text(encoding="utf-8") if partial.exists() else ""
+        return replace(outcome, notebook=text)
 
 
-def _run_papermill(job: Job, *, kernel: type, partial: Path) -> Failure | None:
+def _run_papermill(job: Job, *, kernel: type, source: Path, partial: Path) -> Failure | None:
     import papermill
 
     try:
         papermill.execute_notebook(
-            str(job.source).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
+            str(source).replace("{", "{{").replace("}", "}}"),  # papermill formats its paths
             str(partial).replace("{", "{{").replace("}", "}}"),
             job.parameters,
             kernel_name="python3",
@@ -193,8 +224,8 @@ def _last_started(partial: Path) -> tuple[int | None, str]:
     return found
 
 
-def _publish(job: Job, *, partial: Path, outcome: Outcome) -> None:
-    """Put the executed chapter in its place, with what is known of its run in its metadata."""
+def _told(job: Job, *, partial: Path, outcome: Outcome) -> str:
+    """Return the text of the executed chapter, with what is known of its run in its metadata."""
     notebook = read_notebook(partial)
     notebook["metadata"].pop("papermill", None)  # it holds paths of this machine
     notebook["metadata"]["vae_course"] = {
@@ -205,7 +236,7 @@ def _publish(job: Job, *, partial: Path, outcome: Outcome) -> None:
         "digest": digest(notebook),
         **machine.this_run(),
     }
-    write_whole(job.target, written(notebook))
+    return written(notebook)
 
 
 class ChapterKernel(AsyncKernelManager):

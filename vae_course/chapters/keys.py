@@ -53,6 +53,12 @@ class Package:
         found = (path for path in self.folder.rglob("*") if path.is_file())
         return {path for path in found if not self._is_beside_the_point(path)}
 
+    @cached_property
+    def whole(self) -> str:
+        """Digest of all that a chapter may depend on, to tell one package from another."""
+        files = {p.relative_to(self.folder).as_posix(): self.digest(p) for p in self.files}
+        return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
     def reached(self, names: set[str]) -> set[Path]:
         """Follow imported names through the package; its own data belong to a room."""
         found, todo = set[Path](), list(names)
@@ -104,6 +110,35 @@ def content_key(*, notebook: Notebook, parameters: dict[str, Any], package: Pack
         "device": machine.gpu() or platform.machine(),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def record_key(*, notebook: Notebook, parameters: dict[str, Any]) -> str:
+    """SHA-256 over what the recorded runs of a chapter depend on: its code and its parameters.
+
+    Words do not count: Markdown, comments, strings with a space in them, and all of a `Claim` but
+    its name and value (what the text says of it is held to the runs again, not measured again). Nor
+    does the seed, nor the package: what a change in it does to the values shows as drift.
+    """
+    trees = [ast.dump(_Code().visit(tree)) for tree in _trees(notebook) if tree.body]
+    settings = {name: value for name, value in parameters.items() if name != "seed"}
+    parts = json.dumps([trees, settings], sort_keys=True)
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+class _Code(ast.NodeTransformer):
+    """Leaves out of code what is only words."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.Constant:
+        words = isinstance(node.value, str) and " " in node.value
+        return ast.Constant("…") if words else node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if node.module == f"{NAME}.claims" else node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "Claim":
+            node.args, node.keywords = node.args[:2], []
+        return self.generic_visit(node)
 
 
 def files_of(notebook: Notebook, package: Package) -> set[Path]:

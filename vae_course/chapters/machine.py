@@ -52,6 +52,7 @@ def hardware() -> dict[str, str | int | None]:
         "cpu": _cpu(),
         "cores": cores(),
         "gpu": gpu(),
+        "bfloat16": _multiplies_in_bfloat16(),
         "system": f"{platform.system()} {platform.machine()}",
     }
 
@@ -60,6 +61,13 @@ def this_run() -> dict[str, Any]:
     """Say where, with what and when: the one form in which a result tells of its run."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"hardware": hardware(), "versions": versions(), "date": now}
+
+
+def _multiplies_in_bfloat16() -> bool:
+    """Whether this CPU has units for bfloat16, in which case networks' products are rounded."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _cpu() -> str:

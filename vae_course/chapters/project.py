@@ -15,7 +15,8 @@ from vae_course.chapters.notebooks import ChapterError, read_notebook, tags_of, 
 MAX_YAML = 200_000  # bytes; ours have 5,000
 
 
-def _package_folder() -> Path:
+def package_folder() -> Path:
+    """Where the installed package's own files are."""
     return Path(vae_course.__file__).parent
 
 
@@ -48,7 +49,7 @@ class Project:
     """The folder with _toc.yml and book/; `package` is the source that its chapters import."""
 
     root: Path
-    package: Path = field(default_factory=_package_folder)
+    package: Path = field(default_factory=package_folder)
 
     @property
     def book(self) -> Path:

@@ -1,42 +1,218 @@
-"""Measured claims: read from executed chapters, compared with results/, recorded there."""
+"""Measured claims: harvested from executed chapters, kept run by run in results/."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from vae_course.chapters.notebooks import ChapterError, Notebook, find_problems, numbered_cells
-from vae_course.chapters.project import Chapter, Profile, Project
-from vae_course.claims import CLAIMS_MIME
+from vae_course.chapters.notebooks import ChapterError, Notebook, numbered_cells
+from vae_course.claims import CLAIMS_MIME, Relation
 from vae_course.files import write_whole
+
+DIGITS = 6  # that a record keeps of a value
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """A recorded claim: a new value may be at most `tolerance` (absolute) away from `value`."""
+class Harvest:
+    """The claims of one executed chapter, in its order: their values, and what the text says."""
 
-    value: float
-    tolerance: float
+    values: dict[str, float] = field(default_factory=dict)
+    says: dict[str, Relation] = field(default_factory=dict)
 
 
-def harvest(notebook: Notebook) -> dict[str, float]:
-    """Collect {name: value} of every claims table that an executed chapter shows.
+@dataclass(frozen=True)
+class Run:
+    """One recorded run: under which seed, on what, when, and the value of every claim."""
 
-    Raises `ChapterError` for a value that is not a finite number and for a name used twice.
+    seed: int
+    machine: Mapping[str, Any]
+    date: str
+    seconds: float
+    peak_memory_mb: float | None
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Record:
+    """All recorded runs of a chapter in one profile.
+
+    `key` is that of the code and parameters they ran with, `says` what the text says of claims.
     """
-    claims: dict[str, float] = {}
+
+    key: str = ""
+    says: Mapping[str, Relation] = field(default_factory=dict)
+    runs: Sequence[Run] = ()
+
+    def values(self, name: str) -> list[float]:
+        """Return the values of a claim in the order of the runs."""
+        return [run.values[name] for run in self.runs]
+
+    def names(self) -> list[str]:
+        """Return the names of the claims, the same in every run."""
+        return list(self.runs[0].values) if self.runs else []
+
+    def margins(self, name: str, relation: Relation) -> list[float]:
+        """By how much each run bears a relation out, a negative number where it contradicts it.
+
+        Raises:
+            KeyError: the runs lack a claim that it is about.
+        """
+        return [relation.margin(run.values[name], run.values) for run in self.runs]
+
+    def share_bearing_out(self, name: str, relation: Relation) -> float:
+        """Which share of the runs bear a relation out."""
+        held = [relation.holds(run.values[name], run.values) for run in self.runs]
+        return sum(held) / len(held)
+
+
+def harvest(notebook: Notebook) -> Harvest:
+    """Collect every claim that an executed chapter shows.
+
+    Raises `ChapterError` for a value that is not a finite number, for a name used twice, and for a
+    relation to a claim that the chapter does not make.
+    """
+    found = Harvest()
     for number, cell in numbered_cells(notebook):
         for output in cell.get("outputs", []):
             made = output.get("data", {}).get(CLAIMS_MIME, {})
             if not isinstance(made, dict) or not all(isinstance(c, dict) for c in made.values()):
                 raise ChapterError(f"cell {number}: what it shows as claims is no table of claims")
             for name, claim in made.items():
-                if name in claims:
-                    raise ChapterError(f"cell {number}: claim '{name}' is made twice")
-                claims[name] = _finite(claim.get("value"), what=f"cell {number}: claim '{name}'")
-    return claims
+                what = f"cell {number}: claim '{name}'"
+                if name in found.values:
+                    raise ChapterError(f"{what} is made twice")
+                found.values[name] = _finite(claim.get("value"), what=what)
+                if "says" in claim:
+                    found.says[name] = _relation(claim["says"], what=what)
+    _check_relations(found, what="the chapter")
+    return found
+
+
+def read_record(path: Path) -> Record:
+    """Read the recorded runs of a chapter; `ChapterError` names what is wrong in the file."""
+    try:
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        machines = plain["machines"]
+        runs = [
+            Run(
+                seed=run["seed"],
+                machine=machines[run["machine"]],
+                date=run["date"],
+                seconds=_finite(run["seconds"], what="seconds"),
+                peak_memory_mb=run["peak_memory_mb"],
+                values={
+                    name: _finite(value, what=f"{path.name}: value of '{name}'")
+                    for name, value in run["claims"].items()
+                },
+            )
+            for run in plain["runs"]
+        ]
+        says = {
+            name: _relation(said, what=f"{path.name}: '{name}'")
+            for name, said in plain["says"].items()
+        }
+        record = Record(str(plain["key"]), says, tuple(runs))
+        if any(run.values.keys() != runs[0].values.keys() for run in runs):
+            raise ChapterError(f"{path}: its runs do not make the same claims")
+        if runs:
+            _check_relations(Harvest(dict(runs[0].values), says), what=str(path))
+    except ChapterError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ChapterError(f"{path} is not a record of runs: {error!r:.300}") from error
+    return record
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record, a line a machine, a relation and a run, so that a new run is a new line."""
+    machines: list[Mapping[str, Any]] = []
+    runs = []
+    for run in record.runs:
+        if run.machine not in machines:
+            machines.append(run.machine)
+        values = {name: rounded(value) for name, value in run.values.items()}
+        plain = {"seed": run.seed, "machine": str(machines.index(run.machine)), "date": run.date}
+        plain |= {"seconds": run.seconds, "peak_memory_mb": run.peak_memory_mb}
+        runs.append(_line(plain | {"claims": values}))
+    text = {
+        "profile": _line(path.parent.name),
+        "chapter": _line(path.stem),
+        "key": _line(record.key),
+        "machines": _block({str(i): _line(machine) for i, machine in enumerate(machines)}),
+        "says": _block({name: _line(said.to_json()) for name, said in record.says.items()}),
+        "runs": "[\n  " + ",\n  ".join(runs) + "\n ]" if runs else "[]",
+    }
+    write_whole(path, _block(text, indent="") + "\n")
+
+
+def rounded(value: float) -> float:
+    """Round a value to the digits that a record keeps; a count stays whole."""
+    return value if isinstance(value, int) else float(f"{value:.{DIGITS}g}")
+
+
+def added(record: Record, run: Run, *, key: str, says: Mapping[str, Relation]) -> Record:
+    """Add a run; those of other code, or of the same seed on the same machine, give way."""
+    kept = [
+        old
+        for old in (record.runs if record.key == key else ())
+        if (old.seed, old.machine) != (run.seed, run.machine)
+        and old.values.keys() == run.values.keys()
+    ]
+    in_order = sorted([*kept, run], key=lambda each: (each.seed, each.date))
+    return replace(record, key=key, says=dict(says), runs=tuple(in_order))
+
+
+def run_of(notebook: Notebook, values: Mapping[str, float]) -> Run:
+    """Make the recorded run of an executed chapter."""
+    made = notebook["metadata"]["vae_course"]
+    return Run(
+        seed=made["parameters"].get("seed", 0),
+        machine={**made["hardware"], "versions": made["versions"]},
+        date=made["date"],
+        seconds=made["seconds"],
+        peak_memory_mb=made["peak_memory_mb"],
+        values=dict(values),
+    )
+
+
+def write_metrics(path: Path, *, notebook: Notebook, values: Mapping[str, float]) -> None:
+    """Leave what a run measured beside its notebook, machine-readable."""
+    run = run_of(notebook, values)
+    plain = {
+        "profile": notebook["metadata"]["vae_course"]["parameters"]["profile"],
+        "chapter": path.name.split(".")[0],
+        **{name: value for name, value in vars(run).items() if name != "values"},
+        "claims": run.values,
+    }
+    write_whole(path, json.dumps(plain, indent=1, ensure_ascii=False) + "\n")
+
+
+def _block(lines: Mapping[str, str], indent: str = " ") -> str:
+    rows = [f"{indent} {json.dumps(name)}: {line}" for name, line in lines.items()]
+    return "{\n" + ",\n".join(rows) + f"\n{indent}}}" if rows else "{}"
+
+
+def _line(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _relation(plain: Any, *, what: str) -> Relation:
+    try:
+        return Relation.from_json(plain)
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError) as error:
+        raise ChapterError(f"{what}: {plain!r:.100} is no relation: {error}") from error
+
+
+def _check_relations(found: Harvest, *, what: str) -> None:
+    for name, relation in found.says.items():
+        try:
+            relation.margin(found.values[name], found.values)
+        except KeyError as error:
+            raise ChapterError(
+                f"{what} says something of claim '{name}' and {error}, and makes no such claim"
+            ) from None
 
 
 def _finite(value: Any, *, what: str) -> float:
@@ -46,181 +222,5 @@ def _finite(value: Any, *, what: str) -> float:
         except OverflowError:
             number = math.inf
         if math.isfinite(number):
-            return number
+            return int(value) if isinstance(value, int) else number
     raise ChapterError(f"{what} is {value!r:.100}, not a finite number")
-
-
-def read_record(path: Path) -> dict[str, Recorded]:
-    """Read the recorded claims; a claim without value or tolerance is a `ChapterError`."""
-    try:
-        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
-        return {
-            name: Recorded(
-                value=_finite(claim.get("value"), what=f"{path.name}: value of '{name}'"),
-                tolerance=_tolerance(claim.get("tolerance"), what=f"{path.name}: '{name}'"),
-            )
-            for name, claim in claims.items()
-        }
-    except ChapterError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ChapterError(f"{path} is not a record of claims: {error!r:.300}") from error
-
-
-def _tolerance(value: Any, *, what: str) -> float:
-    tolerance = _finite(value, what=f"{what}: its tolerance")
-    if tolerance < 0:
-        raise ChapterError(f"{what}: its tolerance is {value}, below 0")
-    return tolerance
-
-
-def mismatches(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
-    """Name the claims that only the chapter makes and those that only the record has."""
-    new = [
-        f"claim '{name}' = {value:.6g} is not recorded"
-        for name, value in claims.items()
-        if name not in recorded
-    ]
-    gone = [name for name in recorded if name not in claims]
-    return new + [f"claim '{name}' is recorded, but the chapter does not make it" for name in gone]
-
-
-def drift_of(claims: Mapping[str, float], recorded: Mapping[str, Recorded]) -> list[str]:
-    """Name the claims further from their record than its tolerance, with the numbers."""
-    return [
-        f"claim '{name}' is {claims[name]:.6g}, recorded is {was.value:.6g} ± {was.tolerance:.6g}"
-        for name, was in recorded.items()
-        if name in claims and not abs(claims[name] - was.value) <= was.tolerance
-    ]
-
-
-def write_record(
-    path: Path, *, notebook: Notebook, tolerances: Mapping[str, float]
-) -> dict[str, Recorded]:
-    """Record what an executed chapter claims, with old tolerances unless `tolerances` has one.
-
-    Raises `ChapterError`, and writes nothing, when a claim would be left without a tolerance or
-    `tolerances` names a claim that the chapter does not make.
-    """
-    claims = harvest(notebook)
-    old = read_record(path) if path.exists() else {}
-    known = {name: claim.tolerance for name, claim in old.items()} | dict(tolerances)
-    if unknown := [name for name in tolerances if name not in claims]:
-        raise ChapterError(
-            f"{path.stem} makes no claim {_listed(unknown)}; it makes {_listed(claims)}"
-        )
-    if missing := [name for name in claims if name not in known]:
-        options = " ".join(f"--tolerance {name}=…" for name in missing)
-        raise ChapterError(
-            f"{path.stem}: no tolerance for {_listed(missing)}; give how far a new run may be off:"
-            f" {options}"
-        )
-    new = {
-        name: Recorded(value=value, tolerance=_tolerance(known[name], what=f"'{name}'"))
-        for name, value in claims.items()
-    }
-    rows = {name: {"value": c.value, "tolerance": c.tolerance} for name, c in new.items()}
-    _write(path, notebook=notebook, claims=rows)
-    return new
-
-
-def write_metrics(path: Path, *, notebook: Notebook, claims: Mapping[str, float]) -> None:
-    """Leave what a run measured beside its notebook, in a record's form but for the tolerances."""
-    rows = {name: {"value": value} for name, value in claims.items()}
-    _write(path, notebook=notebook, claims=rows)
-
-
-def _write(path: Path, *, notebook: Notebook, claims: Mapping[str, Mapping[str, float]]) -> None:
-    run = notebook["metadata"]["vae_course"]
-    record = {
-        "profile": run["parameters"]["profile"],
-        "chapter": path.name.split(".")[0],
-        **{key: run[key] for key in ("hardware", "versions", "date", "seconds", "peak_memory_mb")},
-        "claims": claims,
-    }
-    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-
-
-def _listed(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "none"
-
-
-@dataclass(frozen=True)
-class Review:
-    """How many claims hold; drift and problems, a sentence each; and a notice that is neither.
-
-    Drift is a claim that left its record's tolerance: another machine or another version may do
-    that. A problem is something broken, such as a claim that is missing, or a bare picture.
-    """
-
-    held: int = 0
-    drift: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    notice: str = ""
-
-
-def review(project: Project, chapter: Chapter, *, profile: str, notebook: Notebook) -> Review:
-    """Check an executed chapter; `smoke` runs are too short for their claims to be compared."""
-    problems = find_problems(notebook)
-    try:
-        claims = harvest(notebook)
-        metrics = project.executed(chapter, profile=profile).with_suffix(".metrics.json")
-        write_metrics(metrics, notebook=notebook, claims=claims)
-        path = project.record(chapter, profile=profile)
-        if profile == Profile.SMOKE or not path.exists():
-            notice = _no_record(chapter, profile=profile) if profile != Profile.SMOKE else ""
-            return Review(problems=tuple(problems), notice=notice if claims else "")
-        recorded = read_record(path)
-    except ChapterError as error:
-        return Review(problems=(*problems, str(error)))
-    drift = drift_of(claims, recorded)
-    if unmatched := mismatches(claims, recorded):
-        where = path.relative_to(project.root)
-        problems += [*unmatched, f"if {where} is out of date: {_recording(chapter, profile)}"]
-    held = sum(name in recorded for name in claims) - len(drift)
-    return Review(held=held, drift=tuple(drift), problems=tuple(problems))
-
-
-def _no_record(chapter: Chapter, *, profile: str) -> str:
-    return (
-        f"NOT COMPARED: there are no recorded claims for the {profile} profile; when they are"
-        f" right: {_recording(chapter, profile)}"
-    )
-
-
-def _recording(chapter: Chapter, profile: str) -> str:
-    return f"vae-course record {chapter.name} --profile {profile}"
-
-
-def tolerances_of(options: Sequence[str], *, chapters: Sequence[Chapter]) -> dict[str, float]:
-    """Read `NAME=VALUE` options, which are about one chapter's claims."""
-    if options and len(chapters) != 1:
-        raise ChapterError(
-            "--tolerance is about one chapter's claims: name that chapter, and only it"
-        )
-    found = {}
-    for option in options:
-        name, _, value = option.partition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ChapterError(f"--tolerance {option}: expected NAME=VALUE with a number") from None
-    return found
-
-
-def record_chapter(path: Path, *, notebook: Notebook, tolerances: Mapping[str, float]) -> list[str]:
-    """Write a chapter's record and say, claim by claim, what changed in it.
-
-    Raises `ChapterError`, and writes nothing, when a claim would be without a tolerance.
-    """
-    old = read_record(path) if path.exists() else {}
-    new = write_record(path, notebook=notebook, tolerances=tolerances)
-    lines = [f"{path.parent.name}/{path.name}: {len(new)} claims"]
-    for name in [*new, *(name for name in old if name not in new)]:
-        if old.get(name) != new.get(name):
-            lines.append(f"  {name}: {_shown(old.get(name))} → {_shown(new.get(name))}")
-    return lines
-
-
-def _shown(claim: Recorded | None) -> str:
-    return f"{claim.value:.6g} ± {claim.tolerance:.6g}" if claim else "none"

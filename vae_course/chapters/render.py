@@ -21,6 +21,7 @@ from vae_course.chapters.notebooks import (
     unlinked,
 )
 from vae_course.chapters.project import Project, read_yaml
+from vae_course.chapters.review import annotate, current_record, false_alarm
 from vae_course.files import remove
 
 # What decides how a page looks, besides the files.
@@ -61,7 +62,7 @@ def render_book(profile: str, root: Path) -> Path:
     if _read(site / KEY_FILE) == key.encode() and (site / "index.html").is_file():
         return site / "index.html"
     stage = root / "_build" / "stage" / profile
-    _copy(inputs, to=stage, left_out=left_out)
+    _copy(inputs, to=stage, left_out=left_out, compared=_compared(Project(root), profile))
     pages = _build(stage)
     (pages / KEY_FILE).write_text(key, encoding="utf-8")
     _swap(pages, site)
@@ -112,7 +113,13 @@ def _read(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _copy(inputs: dict[str, Path], *, to: Path, left_out: set[str]) -> None:
+def _copy(
+    inputs: dict[str, Path],
+    *,
+    to: Path,
+    left_out: set[str],
+    compared: Callable[[str, Notebook], None],
+) -> None:
     """Make the staging folder anew, so that no page of an earlier book stays in it."""
     remove(to)
     for name, path in inputs.items():
@@ -123,12 +130,27 @@ def _copy(inputs: dict[str, Path], *, to: Path, left_out: set[str]) -> None:
             return posixpath.normpath(posixpath.join(folder, page)) in left_out
 
         if path.suffix == ".ipynb":
-            target.write_text(_staged(read_notebook(path), absent), encoding="utf-8")
+            notebook = read_notebook(path)
+            compared(path.stem, notebook)
+            target.write_text(_staged(notebook, absent), encoding="utf-8")
         elif path.suffix == ".md":
             text = unlinked(path.read_text(encoding="utf-8"), absent=absent)
             target.write_text(text, encoding="utf-8")
         else:
             shutil.copyfile(path, target)
+
+
+def _compared(project: Project, profile: str) -> Callable[[str, Notebook], None]:
+    """Return what puts the recorded runs beside an executed chapter's claims."""
+    alpha = false_alarm(project, profile=profile)
+    records = {c.name: current_record(project, c, profile=profile) for c in project.chapters()}
+
+    def compare(chapter: str, notebook: Notebook) -> None:
+        record = records.get(chapter)
+        if record is not None:
+            annotate(notebook, record, alpha=alpha)
+
+    return compare
 
 
 def _staged(notebook: Notebook, absent: Callable[[str], bool]) -> str:

@@ -1,5 +1,6 @@
 """What a run says: live lines in a terminal, plain ones in a log, a table at the end."""
 
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -9,7 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vae_course.chapters.execution import Outcome
+from vae_course.chapters.review import Review, machines
 from vae_course.chapters.run import Result, Watch
+from vae_course.chapters.sweep import Swept
 
 
 class _Lines(Watch):
@@ -68,25 +71,74 @@ def say(console: Console, text: str, *, style: str = "") -> None:
     console.print(Text.from_ansi(text, style=style), soft_wrap=True)
 
 
-def show_results(console: Console, results: Sequence[Result]) -> None:
-    """Print every problem by chapter and cell, then the table, then what to do about drift."""
+def show_results(console: Console, results: Sequence[Result], *, wall: float) -> None:
+    """Print every problem by chapter and cell, then the table, then what the marks mean."""
     for result in results:
         _show_failure(console, result.outcome)
-        for problem in result.review.problems:
-            say(console, f"{result.outcome.chapter}: {problem}", style="red")
-        for sentence in result.review.drift:
-            say(console, f"{result.outcome.chapter}: DRIFT: {sentence}", style="bold yellow")
-        if result.review.notice:
-            say(console, f"{result.outcome.chapter}: {result.review.notice}", style="bold yellow")
+        for style, label, sentences in _marked(result.review):
+            for sentence in sentences:
+                say(console, f"{result.outcome.chapter}: {label}{sentence}", style=style)
     console.print(_table(results))
-    if drifted := [result.outcome.chapter for result in results if result.review.drift]:
+    show_speed(console, [r.outcome for r in results if r.outcome.executed], wall=wall)
+    reviews = [result.review for result in results]
+    if any(review.drift for review in reviews):
+        say(console, DRIFT_MEANS, style="bold yellow")
+    if any(review.contradicted for review in reviews):
+        say(console, CONTRADICTED_MEANS, style="bold yellow")
+
+
+def show_speed(console: Console, executed: Sequence[Outcome], *, wall: float) -> None:
+    """Say how much was gained by running several at once, and what no gain can go below."""
+    seconds = [outcome.seconds for outcome in executed if outcome.seconds]
+    if len(seconds) > 1:
         say(
             console,
-            f"DRIFT: claims of {', '.join(drifted)} left their records. Another machine or another"
-            " version may do that: read what the text says of them. A value that is meant:"
-            " vae-course record CHAPTER. --strict makes drift an error.",
-            style="bold yellow",
+            f"{len(seconds)} runs took {sum(seconds):.0f} s together and {wall:.0f} s at the "
+            f"clock: {sum(seconds) / wall:.1f} times as fast as one by one; the longest alone "
+            f"(the critical path) takes {max(seconds):.0f} s",
         )
+
+
+def show_sweep(console: Console, swept: Sequence[Swept], *, wall: float) -> None:
+    """Print what failed and which sentences the runs do not bear out, then the records."""
+    for one in swept:
+        for outcome in one.failed:
+            _show_failure(console, outcome)
+        for sentence in one.doubtful:
+            say(console, f"{one.chapter}: {sentence}", style="bold yellow")
+    table = Table("chapter", title_justify="left")
+    for heading in ("claims", "runs", "new", "failed", "machines", "median s"):
+        table.add_column(heading, justify="right")
+    for one in swept:
+        runs = one.record.runs
+        seconds = f"{statistics.median(run.seconds for run in runs):.1f}" if runs else ""
+        counts = [len(one.record.names()), len(runs), len(one.added), len(one.failed)]
+        table.add_row(one.chapter, *map(str, [*counts, len(machines(one.record))]), seconds)
+    console.print(table)
+    show_speed(console, [run for one in swept for run in one.added], wall=wall)
+
+
+DRIFT_MEANS = (
+    "DRIFT: luck alone explains these values in one good book of a thousand. Another machine or "
+    "version may; so may an error. Read what the text says of them; --strict makes this an error."
+)
+CONTRADICTED_MEANS = (
+    "AGAINST THE TEXT: in this run the sentence is not true. Where the recorded runs do not make "
+    "that unlikely it is luck, and the page shows it; else it counts as REFUTED."
+)
+
+
+def _marked(review: Review) -> list[tuple[str, str, Sequence[str]]]:
+    """What a review has to say, with its color and its name."""
+    by_luck = [sentence for sentence in review.contradicted if sentence not in review.refuted]
+    return [
+        ("red", "", review.problems),
+        ("bold yellow", "DRIFT: ", review.drift),
+        ("bold yellow", "REFUTED: ", review.refuted),
+        ("yellow", "AGAINST THE TEXT: ", by_luck),
+        ("yellow", "", review.doubtful),
+        ("bold yellow", "", [review.notice] if review.notice else []),
+    ]
 
 
 def _show_failure(console: Console, outcome: Outcome) -> None:
@@ -99,7 +151,7 @@ def _show_failure(console: Console, outcome: Outcome) -> None:
 
 def _table(results: Sequence[Result]) -> Table:
     table = Table("chapter", title_justify="left")
-    for heading in ("seconds", "peak MB", "claims held", "drifted"):
+    for heading in ("seconds", "peak MB", "claims held", "drifted", "against text"):
         table.add_column(heading, justify="right")
     table.add_column("state")
     for result in results:
@@ -110,15 +162,22 @@ def _table(results: Sequence[Result]) -> Table:
             "" if outcome.peak_memory_mb is None else f"{outcome.peak_memory_mb:,.0f}",
             str(judged.held),
             str(len(judged.drift)),
+            str(len(judged.contradicted)),
             _judged(result),
         )
     return table
 
 
 def _judged(result: Result) -> str:
-    if result.outcome.failure or (result.good and not result.review.drift):
+    if result.outcome.failure or (result.good and not _marked_at_all(result.review)):
         return _state(result.outcome)
-    return "DRIFT" if result.good else "WRONG"
+    if not result.good:
+        return "WRONG"
+    return "DRIFT" if result.review.drift else "REFUTED" if result.review.refuted else "against"
+
+
+def _marked_at_all(review: Review) -> bool:
+    return bool(review.drift or review.contradicted)
 
 
 def _state(outcome: Outcome) -> str:

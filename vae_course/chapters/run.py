@@ -1,5 +1,6 @@
 """Running chapters: only what has changed, several at a time, all of them reviewed."""
 
+import json
 import multiprocessing
 import os
 import signal
@@ -8,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
+    CancelledError,
     Executor,
     Future,
     ProcessPoolExecutor,
@@ -18,23 +20,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vae_course.chapters import machine
-from vae_course.chapters.execution import Failure, Job, Outcome, execute
+from vae_course.chapters.cluster import Cluster
+from vae_course.chapters.execution import Failure, Job, Outcome, execute, publish
 from vae_course.chapters.keys import Package, content_key
 from vae_course.chapters.notebooks import (
     ChapterError,
-    Notebook,
     digest,
     prepared,
     read_notebook,
 )
 from vae_course.chapters.project import (
     Chapter,
-    Profile,
     Project,
     load_profiles,
+    package_folder,
     parameters_of,
 )
-from vae_course.chapters.records import Review, review
+from vae_course.chapters.review import Review, false_alarm, review
 from vae_course.files import remove, write_whole
 
 
@@ -69,7 +71,7 @@ def plan(
 ) -> list[Job]:
     """Say what running each of the chapters takes, after checking book/profiles.yml."""
     profiles = load_profiles(project)
-    package = Package(project.package)
+    package, installed = Package(project.package), Package(package_folder()).whole
     jobs = []
     for chapter in chapters:
         parameters = parameters_of(chapter, profile=profile, profiles=profiles)
@@ -77,9 +79,10 @@ def plan(
         jobs.append(
             Job(
                 name=chapter.name,
-                source=chapter.source,
+                notebook=json.dumps(notebook),
                 target=project.executed(chapter, profile=profile),
                 key=content_key(notebook=notebook, parameters=parameters, package=package),
+                package=installed,
                 parameters=parameters,
                 cell_timeout=cell_timeout,
             )
@@ -121,7 +124,7 @@ def run_chapters(
     profile: str,
     jobs: int | None = None,
     cell_timeout: int = 600,
-    executor: Executor | None = None,
+    cluster: Cluster | None = None,
     watch: Watch | None = None,
 ) -> list[Result]:
     """Execute the chapters that changed and review all of them, in the order given.
@@ -132,7 +135,7 @@ def run_chapters(
         profile: smoke, quick or full.
         jobs: how many at once; the machine's default if None. They share the cores.
         cell_timeout: seconds that one cell may take.
-        executor: anything with the interface of `concurrent.futures`; local processes if None.
+        cluster: workers elsewhere; processes of this machine if None.
         watch: hears of chapters as they start and end.
 
     Returns:
@@ -147,12 +150,11 @@ def run_chapters(
     for outcome in outcomes.values():
         watch.ended(outcome)
     changed = [job for job in todo if job.name not in outcomes]
-    if changed:
-        at_once = max(1, min(jobs or machine.default_jobs(), len(changed)))
-        with _executor(executor, at_once) as pool:
-            for outcome in _execute_all(changed, pool=pool, at_once=at_once, watch=watch):
-                outcomes[outcome.chapter] = outcome
-    return [_result(project, chapter, outcomes[chapter.name], profile) for chapter in chapters]
+    for job, outcome in execute_all(changed, jobs=jobs, cluster=cluster, watch=watch):
+        outcomes[job.name] = publish(job, outcome)
+        watch.ended(outcomes[job.name])
+    alpha = false_alarm(project, profile=profile)
+    return [_result(project, c, outcomes[c.name], profile, alpha) for c in chapters]
 
 
 def prepare(project: Project, chapters: Sequence[Chapter], *, profile: str) -> list[Path]:
@@ -171,32 +173,19 @@ def prepare(project: Project, chapters: Sequence[Chapter], *, profile: str) -> l
     return [folder / chapter.source.name for chapter in chapters]
 
 
-def up_to_date(project: Project, chapter: Chapter, *, profile: str) -> Notebook:
-    """Give the executed copy of a chapter; `ChapterError` if it is not executed as it stands."""
-    if profile == Profile.SMOKE:
-        raise ChapterError("claims of the smoke profile are not compared, so not recorded either")
-    (job,) = plan(project, [chapter], profile=profile)
-    if earlier(job, Watch()) is None:
-        raise ChapterError(
-            f"{chapter.name} is not executed as it stands now in the {profile} profile;"
-            f" first: vae-course run {chapter.name} --profile {profile}"
-        )
-    return read_notebook(job.target)
-
-
-def _result(project: Project, chapter: Chapter, outcome: Outcome, profile: str) -> Result:
+def _result(
+    project: Project, chapter: Chapter, outcome: Outcome, profile: str, alpha: float
+) -> Result:
     if outcome.failure:
         return Result(outcome, Review())
     notebook = read_notebook(project.executed(chapter, profile=profile))
-    return Result(outcome, review(project, chapter, profile=profile, notebook=notebook))
+    judged = review(project, chapter, profile=profile, notebook=notebook, alpha=alpha)
+    return Result(outcome, judged)
 
 
 @contextmanager
-def _executor(given: Executor | None, at_once: int) -> Iterator[Executor]:
-    """Use the executor given, or processes of our own that end with this one."""
-    if given:
-        yield given
-        return
+def _processes(at_once: int) -> Iterator[Executor]:
+    """Start processes of our own that end with this one."""
     # No max_tasks_per_child: with it a pool of Python 3.11 to 3.14 can hang (cpython#115634).
     pool = ProcessPoolExecutor(
         at_once, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
@@ -235,21 +224,37 @@ def _end_with_parent() -> None:
         threading.Thread(target=follow, daemon=True).start()
 
 
-def _execute_all(
-    todo: Sequence[Job], *, pool: Executor, at_once: int, watch: Watch
-) -> Iterator[Outcome]:
-    """Keep `at_once` chapters running until all are done; yield outcomes as they come."""
+def execute_all(
+    todo: Sequence[Job], *, jobs: int | None, cluster: Cluster | None, watch: Watch
+) -> Iterator[tuple[Job, Outcome]]:
+    """Execute on processes of this machine, or on a cluster; yield outcomes as they come."""
+    if not todo:
+        return
+    if cluster:
+        yield from _keep_running(todo, cluster.executor, at_once=cluster.at_once, watch=watch)
+        return
+    at_once = max(1, min(jobs or machine.default_jobs(), len(todo)))
     threads = max(1, machine.cores() // at_once)
+    here = [replace(job, threads=threads, scratch=job.target.parent) for job in todo]
+    for folder in {job.target.parent for job in todo}:
+        folder.mkdir(parents=True, exist_ok=True)
+    with _processes(at_once) as pool:
+        yield from _keep_running(here, pool, at_once=at_once, watch=watch)
+
+
+def _keep_running(
+    todo: Sequence[Job], pool: Executor, *, at_once: int, watch: Watch
+) -> Iterator[tuple[Job, Outcome]]:
+    """Keep `at_once` chapters running until all are done."""
     waiting, running = list(reversed(todo)), dict[Future[Outcome], Job]()
     while waiting or running:
         while waiting and len(running) < at_once:
             job = waiting.pop()
             watch.started(job.name)
-            running[_submit(pool, replace(job, threads=threads))] = job
+            running[_submit(pool, job)] = job
         for future in wait(running, return_when=FIRST_COMPLETED).done:
-            outcome = _outcome(future, running.pop(future))
-            watch.ended(outcome)
-            yield outcome
+            job = running.pop(future)
+            yield job, _outcome(future, job)
 
 
 def _submit(pool: Executor, job: Job) -> Future[Outcome]:
@@ -262,8 +267,12 @@ def _submit(pool: Executor, job: Job) -> Future[Outcome]:
 
 
 def _outcome(future: Future[Outcome], job: Job) -> Outcome:
-    if (error := future.exception()) is None:
-        return future.result()
-    why = "a worker process died (killed, or out of memory?)"
-    message = why if isinstance(error, BrokenExecutor) else f"{type(error).__name__}: {error}"
+    try:
+        if (error := future.exception()) is None:
+            return future.result()
+    except CancelledError:
+        error = BrokenExecutor("the cluster dropped it: is its scheduler still there?")
+    why = f"a worker died (killed, or out of memory?): {error or type(error).__name__}"
+    broken = isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
+    message = why if broken else f"{type(error).__name__}: {error}"
     return Outcome(chapter=job.name, executed=True, failure=Failure(message=message))
