@@ -33,10 +33,10 @@ class Side:
     def words(self, texts: Mapping[str, str]) -> str:
         """Say it as a reader reads it: `0`, `2 × “test ELBO”`, `“rate” + 0.5`."""
         if self.of is None:
-            return format_number(self.plus)
-        factor = "" if self.times == 1 else f"{format_number(self.times)} × "
+            return f"{self.plus:.4g}"
+        factor = "" if self.times == 1 else f"{self.times:.4g} × "
         sign, size = ("+", self.plus) if self.plus > 0 else ("−", -self.plus)
-        shift = f" {sign} {format_number(size)}" if self.plus else ""
+        shift = f" {sign} {size:.4g}" if self.plus else ""
         return f"{factor}“{texts.get(self.of, self.of)}”{shift}"
 
 

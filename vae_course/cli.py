@@ -115,13 +115,13 @@ def sweep(
 ) -> None:
     """Run chapters under many seeds and record every run in results/; resumes where it stopped."""
     from vae_course.chapters import report
-    from vae_course.chapters import sweep as sweeping
+    from vae_course.chapters.sweep import sweep_chapters
 
     start, console = time.perf_counter(), Console()
     with _clean_errors(), _workers(scheduler) as cluster:
         project, chosen = _select(chapters)
         with _held(project, profile), report.watching(console) as watch:
-            swept = sweeping.sweep(
+            swept = sweep_chapters(
                 project,
                 chosen,
                 profile=profile,
@@ -217,9 +217,9 @@ def _workers(address: str | None) -> "Iterator[Cluster | None]":
     if address is None:
         yield None
         return
-    from vae_course.chapters.cluster import cluster
+    from vae_course.chapters.cluster import connected
 
-    with cluster(address) as found:
+    with connected(address) as found:
         yield found
 
 

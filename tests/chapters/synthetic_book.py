@@ -1,21 +1,31 @@
 """Small projects with a book of their own, whose chapters need a second and no torch."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
 import yaml
 
+from vae_course.chapters import machine, records
+from vae_course.chapters.cluster import Cluster
 from vae_course.chapters.project import Project
-from vae_course.claims import CLAIMS_MIME
+from vae_course.chapters.records import Run
+from vae_course.chapters.review import recorded_key
+from vae_course.claims import CLAIMS_MIME, Relation
 
+MACHINE = {"cpu": "A CPU", "cores": 2, "gpu": None, "system": "Linux x86_64", "versions": {}}
 PARAMETERS = 'profile = "quick"\nepochs = 3\nlr = 0.1'
 
 
-def claims_cell(claims: Mapping[str, str]) -> str:
+def claims_cell(claims: Mapping[str, str], says: Mapping[str, Relation] | None = None) -> str:
     """A cell that displays a claims table; the values are Python expressions."""
-    items = ", ".join(f"'{n}': {{'value': {v}, 'unit': '', 'text': ''}}" for n, v in claims.items())
+    said = {name: {"says": relation.to_json()} for name, relation in (says or {}).items()}
+    items = ", ".join(
+        f"'{n}': {{'value': {v}, 'unit': '', 'text': 'claim {n}', **{said.get(n, {})}}}"
+        for n, v in claims.items()
+    )
     return (
         "from IPython.display import display\n"
         f"display({{'{CLAIMS_MIME}': {{{items}}}, 'text/plain': 'claims'}}, raw=True)"
@@ -46,12 +56,43 @@ def write_profiles(project: Project, **profiles: dict[str, dict[str, object]]) -
     (project.book / "profiles.yml").write_text(yaml.safe_dump(table))
 
 
-def write_record(project: Project, name: str, **claims: tuple[float, float]) -> Path:
-    path = project.root / "results" / "quick" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    entries = {n: {"value": v, "tolerance": t} for n, (v, t) in claims.items()}
-    path.write_text(json.dumps({"claims": entries}))
+def write_record(
+    project: Project,
+    name: str,
+    *,
+    says: Mapping[str, Relation] | None = None,
+    key: str | None = None,
+    **values: Sequence[float],
+) -> Path:
+    """Record runs of a chapter as it stands now: the n-th has the n-th value of every claim."""
+    (chapter,) = (each for each in project.chapters() if each.name == name)
+    path = project.record(chapter, profile="quick")
+    runs = [
+        Run(
+            seed,
+            MACHINE,
+            "2026-01-01T00:00:00+00:00",
+            1.0,
+            50,
+            dict(zip(values, each, strict=True)),
+        )
+        for seed, each in enumerate(zip(*values.values(), strict=True))
+    ]
+    key = key or recorded_key(project, chapter, profile="quick")
+    records.write_record(path, records.Record(key, says or {}, tuple(runs)))
     return path
+
+
+def around(value: float, spread: float, runs: int = 8) -> list[float]:
+    """Return that many values, evenly spaced over value ± spread."""
+    return [value + spread * (2 * index / (runs - 1) - 1) for index in range(runs)]
+
+
+@contextmanager
+def threads() -> Iterator[Cluster]:
+    """Workers that are threads of this process, for chapters that need no process of their own."""
+    with ThreadPoolExecutor() as pool:
+        yield Cluster(pool, 2, [machine.hardware()])
 
 
 def make_project(root: Path, chapters: Mapping[str, Iterable[str]]) -> Project:

@@ -2,11 +2,11 @@ import math
 import re
 
 import pytest
-from synthetic_book import make_notebook, write_record
+from synthetic_book import make_notebook
 
 from vae_course.chapters import records
 from vae_course.chapters.notebooks import ChapterError, find_problems
-from vae_course.chapters.project import Project
+from vae_course.claims import below
 
 
 def notebook_with(*bundles):
@@ -23,7 +23,7 @@ def claims(**values):
 
 def test_claims_of_all_tables_are_collected_as_numbers():
     notebook = notebook_with(claims(a=1, b=0.5), claims(c=True))
-    assert records.harvest(notebook) == {"a": 1.0, "b": 0.5, "c": 1.0}
+    assert records.harvest(notebook).values == {"a": 1.0, "b": 0.5, "c": 1.0}
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, "nan", None])
@@ -37,32 +37,24 @@ def test_a_claim_may_not_be_made_twice():
         records.harvest(notebook_with(claims(a=1), claims(a=1)))
 
 
-def test_each_claim_is_compared_within_its_own_tolerance():
-    recorded = {
-        "loose": records.Recorded(value=1.0, tolerance=0.5),
-        "tight": records.Recorded(value=1.0, tolerance=0.01),
-        "exact": records.Recorded(value=1.0, tolerance=0.0),
-        "gone": records.Recorded(value=1.0, tolerance=1.0),
-    }
-    claims = {"loose": 1.4, "tight": 1.4, "exact": 1.0, "new": 2.0}
-    assert records.drift_of(claims, recorded) == ["claim 'tight' is 1.4, recorded is 1 ± 0.01"]
-    assert records.mismatches(claims, recorded) == [
-        "claim 'new' = 2 is not recorded",
-        "claim 'gone' is recorded, but the chapter does not make it",
-    ]
+def test_a_relation_to_a_claim_that_is_not_made_is_named():
+    bundle = claims(a=1.0)
+    bundle[records.CLAIMS_MIME]["a"]["says"] = below("b").to_json()
+    with pytest.raises(ChapterError, match="says something of claim 'a' and 'b', and makes no"):
+        records.harvest(notebook_with(bundle))
 
 
 @pytest.mark.parametrize(
-    ("tolerance", "message"),
-    [(math.nan, "not a finite"), (None, "not a finite"), (-0.1, "below 0")],
+    "said", [None, 3, [], {}, {"low": 1}, {"low": [1, 2, 3]}, {"high": ["b", "x", 0]}, {"x": []}]
 )
-def test_a_record_without_a_usable_tolerance_is_an_error(tmp_path, tolerance, message):
-    path = write_record(Project(tmp_path), "01_x", a=(1.0, tolerance))
-    with pytest.raises(ChapterError, match=f"01_x.json: 'a': its tolerance is .*{message}"):
-        records.read_record(path)
+def test_a_relation_that_is_none_is_named(said):
+    bundle = claims(a=1.0)
+    bundle[records.CLAIMS_MIME]["a"]["says"] = said
+    with pytest.raises(ChapterError, match=r"cell 3: claim 'a': .* is no relation"):
+        records.harvest(notebook_with(bundle))
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"claims": 3}', '{"claims": {"a": 1}}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"runs": 3}', '{"runs": [{"claims": 1}]}'])
 def test_a_damaged_record_is_named(tmp_path, text):
     path = tmp_path / "01_x.json"
     path.write_text(text)

@@ -12,7 +12,7 @@ from vae_course.chapters.notebooks import ChapterError, find_problems, read_note
 from vae_course.chapters.project import Project, default_parameters, load_profiles
 from vae_course.chapters.records import harvest, read_record
 from vae_course.chapters.run import Watch, earlier, plan
-from vae_course.claims import CLAIMS_MIME
+from vae_course.claims import CLAIMS_MIME, above
 
 DEEP = b"[" * 100_000
 ODD = [b"", b"\xff\xfe", DEEP, b"null", b"[]", b"1", b'"text"', b"{}", b"{a: &a [*a]}"]
@@ -42,7 +42,7 @@ def read_executed(project: Project) -> None:
 def valid(name: str, project: Project) -> tuple[Path, Callable[[], object]]:
     """Return a file of the project, valid as it is, and what reads it."""
     if name == "record":
-        path = write_record(project, "01_one", a=(1.0, 0.1), b=(2e-3, 0.0))
+        path = write_record(project, "01_one", a=[1.0, 0.1], b=[2e-3, 0.0], says={"a": above("b")})
         return path, lambda: read_record(path)
     if name == "executed":
         path = project.executed(project.chapters()[0], profile="quick")
@@ -84,9 +84,10 @@ def test_a_claim_that_is_no_finite_number_is_named(project: Project, value: obje
     }
     with pytest.raises(ChapterError, match=r"claim 'a' is .*, not a finite number"):
         harvest({"cells": [cell]})
-    path = project.root / "record.json"
-    claims = {"a": {"value": value, "tolerance": 1.0}}
-    path.write_text(json.dumps({"claims": claims}), encoding="utf-8")
+    path = write_record(project, "01_one", a=[1.0])
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    plain["runs"][0]["claims"]["a"] = value
+    path.write_text(json.dumps(plain), encoding="utf-8")
     with pytest.raises(ChapterError, match=r"value of 'a' is .*, not a finite number"):
         read_record(path)
 

@@ -3,8 +3,8 @@ import io
 from rich.console import Console
 
 from vae_course.chapters.execution import Failure, Outcome
-from vae_course.chapters.records import Review
 from vae_course.chapters.report import show_results, watching
+from vae_course.chapters.review import Review
 from vae_course.chapters.run import Result
 
 
@@ -35,5 +35,5 @@ def test_long_lines_and_brackets_of_a_traceback_stay_as_they_are():
         chapter="01", executed=True, failure=Failure(message="m", cell=3, traceback=trace)
     )
     console = Console(file=io.StringIO(), width=80)
-    show_results(console, [Result(outcome, Review())])
+    show_results(console, [Result(outcome, Review())], wall=1.0)
     assert "[red]not markup[/red] " + 100 * "x" + "!\n" in console.file.getvalue()

@@ -14,9 +14,9 @@ import pytest
 from synthetic_book import make_project, write_chapter
 
 from vae_course.chapters import execution
-from vae_course.chapters.execution import Job, execute
+from vae_course.chapters.execution import Job, execute, publish
 from vae_course.chapters.lock import held, sweep
-from vae_course.chapters.notebooks import digest, read_notebook, stripped
+from vae_course.chapters.notebooks import digest, stripped
 from vae_course.chapters.project import Project
 from vae_course.chapters.run import Watch, earlier, plan
 
@@ -81,7 +81,7 @@ def test_a_damaged_copy_is_executed_again_with_a_word(project: Project, how: str
     job = job_of(project)
     target = job.target
     target.parent.mkdir(parents=True)
-    notebook = read_notebook(job.source)
+    notebook = json.loads(job.notebook)
     notebook["cells"][-1]["outputs"] = [
         {"output_type": "stream", "name": "stdout", "text": "one\n"}
     ]
@@ -103,10 +103,10 @@ def test_a_full_disk_is_called_that(project: Project, monkeypatch: pytest.Monkey
         raise OSError(errno.ENOSPC, "No space left on device", "some/file")
 
     job = job_of(project)
-    for place in ("_publish", "_run_papermill"):
+    for place in ("write_whole", "_run_papermill"):
         with monkeypatch.context() as patch:
             patch.setattr(execution, place, full)
-            outcome = execute(job)
+            outcome = publish(job, execute(job))
         assert outcome.failure is not None
         assert outcome.failure.message == "the disk is full: some/file"
         assert not job.target.exists()

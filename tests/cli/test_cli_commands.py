@@ -1,24 +1,26 @@
-import json
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 
 import nbformat
 import pytest
 from synthetic_book import (
+    PARAMETERS,
+    around,
     claims_cell,
     make_notebook,
     make_project,
+    threads,
     write_chapter,
     write_profiles,
     write_record,
 )
 from typer.testing import CliRunner
 
-from vae_course.chapters import render, run
+from vae_course.chapters import records, render, run
 from vae_course.cli import app
 
+SEEDED = PARAMETERS + "\nseed = 0"
 CHAPTERS = {"01_one": [claims_cell({"a": "1.0", "b": "lr"})]}
 
 
@@ -37,8 +39,8 @@ def project(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def executed_once(tmp_path_factory):
     project = make_project(tmp_path_factory.mktemp("executed") / "course", CHAPTERS)
-    with ThreadPoolExecutor() as pool:
-        run.run_chapters(project, project.chapters(), profile="quick", executor=pool)
+    with threads() as workers:
+        run.run_chapters(project, project.chapters(), profile="quick", cluster=workers)
     return project
 
 
@@ -49,57 +51,48 @@ def executed(executed_once, project):
     return project
 
 
-def recorded(project):
-    return json.loads((project.root / "results" / "quick" / "01_one.json").read_text())
-
-
-def test_recording_needs_a_tolerance_for_each_claim_and_keeps_it(executed):
-    refused = invoke("record", "1", "--tolerance", "a=0.5")
-    assert refused.exit_code == 2
-    assert "no tolerance for 'b'" in refused.stderr and "--tolerance b=…" in refused.stderr
-    assert not (executed.root / "results").exists()
-
-    first = invoke("record", "1", "--tolerance", "a=0.5", "--tolerance", "b=0.01")
-    assert first.exit_code == 0
-    assert "a: none → 1 ± 0.5" in first.output
-    assert recorded(executed)["claims"] == {
-        "a": {"value": 1.0, "tolerance": 0.5},
-        "b": {"value": 0.1, "tolerance": 0.01},
-    }
-    assert set(recorded(executed)) == {
-        *("profile", "chapter", "hardware", "versions", "date"),
-        *("seconds", "peak_memory_mb", "claims"),
-    }
-    assert invoke("run").exit_code == 0
-
-    second = invoke("record", "1", "--tolerance", "a=0.25")
-    assert "a: 1 ± 0.5 → 1 ± 0.25" in second.output and "b:" not in second.output
-    assert recorded(executed)["claims"]["b"] == {"value": 0.1, "tolerance": 0.01}
+def test_a_sweep_records_every_seed_and_resumes(project):
+    write_chapter(project, "01_one", claims_cell({"a": "1.0 + seed"}), parameters=SEEDED)
+    first = invoke("sweep", "--seeds", "2", "--jobs", "2")
+    assert first.exit_code == 0, first.output
+    assert "01_one seed 1: executed" in first.output
+    assert "2 runs took" in first.output and "critical path" in first.output
+    path = project.root / "results" / "quick" / "01_one.json"
+    record = records.read_record(path)
+    assert [run.seed for run in record.runs] == [0, 1]
+    assert record.values("a") == [1.0, 2.0]
+    assert str(project.root) not in path.read_text()
+    second = invoke("sweep", "--seeds", "3", "--jobs", "2")
+    assert "seed 0" not in second.output and "seed 2: executed" in second.output
+    assert records.read_record(path).values("a") == [1.0, 2.0, 3.0]
+    write_chapter(project, "01_one", claims_cell({"a": "5.0 + seed"}), parameters=SEEDED)
+    invoke("sweep", "--seeds", "1")
+    assert records.read_record(path).values("a") == [5.0]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--tolerance", "c=1"], "01_one makes no claim 'c'; it makes 'a', 'b'"),
-        (["--tolerance", "a=wide"], "expected NAME=VALUE"),
-        (["--tolerance", "a=nan", "--tolerance", "b=1"], "'a': its tolerance is nan"),
-        (["--tolerance", "a=-1", "--tolerance", "b=1"], "'a': its tolerance is -1.0, below 0"),
-        (["--profile", "smoke"], "smoke profile are not compared"),
-        (["--profile", "full"], "first: vae-course run 01_one --profile full"),
+        (["--profile", "smoke"], "too short to be recorded"),
+        ([], "01_one has no parameter `seed`"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "no Dask scheduler answers at tcp://127.0.0.1:1"),
+        (["--scheduler", "nonsense://x"], "no Dask scheduler answers at nonsense://x"),
     ],
 )
-def test_recording_refuses_what_is_not_right(executed, words, message):
-    result = invoke("record", "1", *words)
+def test_a_sweep_refuses_what_is_not_right(project, words, message):
+    result = invoke("sweep", *words)
     assert result.exit_code == 2
     assert message in result.stderr
-    assert not (executed.root / "results").exists()
+    assert not (project.root / "results").exists()
 
 
-def test_recording_refuses_a_chapter_that_has_changed_since_it_ran(executed):
-    write_chapter(executed, "01_one", claims_cell({"a": "7.0"}))
-    result = invoke("record", "1", "--tolerance", "a=1")
-    assert result.exit_code == 2
-    assert "01_one is not executed as it stands now" in result.stderr
+def test_a_seed_that_fails_is_named_and_the_others_are_recorded(project):
+    write_chapter(project, "01_one", claims_cell({"a": "1 / (1 - seed)"}), parameters=SEEDED)
+    result = invoke("sweep", "--seeds", "3", "--jobs", "2")
+    assert result.exit_code == 1
+    assert "FAILED" in result.output and "ZeroDivisionError" in result.output
+    path = project.root / "results" / "quick" / "01_one.json"
+    assert [run.seed for run in records.read_record(path).runs] == [0, 2]
 
 
 def test_book_renders_what_was_executed_and_says_where(executed, monkeypatch):
@@ -117,17 +110,18 @@ def test_drift_is_marked_and_fails_only_under_strict(executed, monkeypatch):
     """The page is rendered either way; a claim that is missing is no drift, but wrong."""
     page = executed.root / "_build" / "site" / "quick" / "index.html"
     monkeypatch.setattr(render, "render_book", lambda *given: page)
-    write_record(executed, "01_one", a=(1.0, 0.5), b=(0.3, 0.01))
+    write_record(executed, "01_one", a=around(1.0, 0.5), b=around(3.0, 0.1))
     for command in ("run", "book"):
         lenient, strict = invoke(command), invoke(command, "--strict")
         assert (lenient.exit_code, strict.exit_code) == (0, 1)
         for result in (lenient, strict):
-            assert "DRIFT: claim 'b' is 0.1, recorded is 0.3 ± 0.01" in result.output
-            assert "vae-course record CHAPTER" in result.output
+            assert "DRIFT: claim 'b' is 0.1; 8 recorded runs have 3 " in result.output
             assert ("The book is at" in result.output) == (command == "book")
-    write_record(executed, "01_one", a=(1.0, 0.5))
+    write_record(executed, "01_one", a=around(1.0, 0.5))
     assert invoke("run").exit_code == 1
     assert "claim 'b' = 0.1 is not recorded" in invoke("run").output
+    write_record(executed, "01_one", a=around(1.0, 0.5), b=around(0.1, 0.1))
+    assert invoke("run", "--strict").exit_code == 0
 
 
 def test_book_renders_nothing_when_a_chapter_fails(project, monkeypatch):

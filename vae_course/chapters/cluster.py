@@ -20,7 +20,7 @@ class Cluster:
 
 
 @contextmanager
-def cluster(address: str) -> Iterator[Cluster]:
+def connected(address: str) -> Iterator[Cluster]:
     """Connect to a Dask scheduler, such as `tcp://host:8786`, whose workers have this package.
 
     A chapter goes to each thread of a worker: start workers with `--nthreads 1`. A chapter of a

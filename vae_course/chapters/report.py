@@ -151,7 +151,7 @@ def _show_failure(console: Console, outcome: Outcome) -> None:
 
 def _table(results: Sequence[Result]) -> Table:
     table = Table("chapter", title_justify="left")
-    for heading in ("seconds", "peak MB", "claims held", "drifted", "against text"):
+    for heading in ("seconds", "peak MB", "held", "drift", "against"):
         table.add_column(heading, justify="right")
     table.add_column("state")
     for result in results:

@@ -50,7 +50,7 @@ class Review:
         return not (self.drift or self.refuted or self.doubtful or self.problems or self.notice)
 
 
-def review(
+def review_chapter(
     project: Project, chapter: Chapter, *, profile: str, notebook: Notebook, alpha: float
 ) -> Review:
     """Look at an executed chapter; `smoke` runs are too short for their claims to be compared.

@@ -36,7 +36,7 @@ from vae_course.chapters.project import (
     package_folder,
     parameters_of,
 )
-from vae_course.chapters.review import Review, false_alarm, review
+from vae_course.chapters.review import Review, false_alarm, review_chapter
 from vae_course.files import remove, write_whole
 
 
@@ -179,7 +179,7 @@ def _result(
     if outcome.failure:
         return Result(outcome, Review())
     notebook = read_notebook(project.executed(chapter, profile=profile))
-    judged = review(project, chapter, profile=profile, notebook=notebook, alpha=alpha)
+    judged = review_chapter(project, chapter, profile=profile, notebook=notebook, alpha=alpha)
     return Result(outcome, judged)
 
 

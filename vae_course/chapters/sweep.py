@@ -39,7 +39,7 @@ class Swept:
         return doubts(Harvest(says=dict(self.record.says)), self.record)
 
 
-def sweep(
+def sweep_chapters(
     project: Project,
     chapters: Sequence[Chapter],
     *,
