@@ -5,6 +5,7 @@ The file carries a digest of all that is in it, so that a flipped bit is damage,
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -94,12 +95,12 @@ def rehearse(path: str | Path, size: int) -> None:
         OSError: it cannot; the message names `path`, the reason and the size.
     """
     path = Path(path)
-    probe = path.with_name(f".{path.name}.rehearsal")
+    probe = path.with_name(f".{path.name}.{os.getpid()}.rehearsal")
     try:
         if path.is_dir():
             raise IsADirectoryError(21, "it is a directory")
         write_whole(probe, bytes(size))
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise type(error)(
             error.errno,

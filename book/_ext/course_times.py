@@ -6,6 +6,7 @@ the metadata ``vae_course`` that the run leaves in an executed notebook. No time
 
 import json
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from docutils import nodes
@@ -14,6 +15,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from vae_course.chapters.project import Project
+from vae_course.chapters.records import read_record
 
 RECORDED = {"quick": "CPU", "full": "GPU"}
 SHOWN_VERSIONS = {"python": "Python", "torch": "PyTorch"}
@@ -30,11 +32,11 @@ def duration(seconds: float) -> str:
 
 
 def recorded(root: Path, profile: str, chapter: str) -> str:
-    """Say how long the chapter took when its values were recorded, or that none were."""
+    """Say how long the chapter took in the recorded runs (median), or that there are none."""
     path = root / "results" / profile / f"{chapter}.json"
     if not path.is_file():
         return "not recorded yet"
-    return duration(json.loads(path.read_text(encoding="utf-8"))["seconds"])
+    return duration(median(run.seconds for run in read_record(path).runs))
 
 
 def chapters(root: Path) -> list[str]:

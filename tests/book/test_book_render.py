@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from places import ROOT
 
+from vae_course.chapters.records import Record, Run, write_record
 from vae_course.chapters.render import RenderError, render_book
 
 COLAB = "https://colab.research.google.com/github/someone/fork/blob/main/book/01_tiny.ipynb"
@@ -76,7 +77,8 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     write(root / "book" / "01_tiny.ipynb", notebook({}, []))
     executed = notebook({"vae_course": RUN}, outputs())
     write(root / "_build" / "executed" / "smoke" / "01_tiny.ipynb", executed)
-    write(root / "results" / "quick" / "01_tiny.json", {"seconds": 125.0})
+    runs = [Run(seed, {"cpu": "A CPU"}, "2026-01-01", 125.0, 50, {}) for seed in range(3)]
+    write_record(root / "results" / "quick" / "01_tiny.json", Record("key", {}, tuple(runs)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GITHUB_REPOSITORY", "someone/fork")
         patch.delenv("GITHUB_SERVER_URL", raising=False)

@@ -10,7 +10,7 @@ from synthetic_book import MACHINE, make_notebook
 
 from vae_course.chapters.records import Harvest, Record, Run, added, read_record, write_record
 from vae_course.chapters.review import annotate, compare
-from vae_course.chapters.spread import FAMILY, interval, summary
+from vae_course.chapters.spread import FAMILY, interval, median_and_range
 from vae_course.claims import CLAIMS_MIME, Claim, above, below, claims_table
 
 
@@ -69,8 +69,8 @@ def test_few_runs_give_no_interval_and_equal_ones_a_floor():
 
 def test_the_summary_is_median_and_the_inner_nine_tenths():
     values = [float(v) for v in range(101)]
-    assert summary(values) == (50.0, 5.0, 95.0)
-    assert summary([2.5]) == (2.5, 2.5, 2.5)
+    assert median_and_range(values) == (50.0, 5.0, 95.0)
+    assert median_and_range([2.5]) == (2.5, 2.5, 2.5)
 
 
 def test_a_relation_between_claims_is_judged_by_its_margins():

@@ -1,7 +1,7 @@
 """What a run says beside the recorded ones: drift, contradicted sentences, and what is broken."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vae_course.chapters.keys import record_key
@@ -15,7 +15,7 @@ from vae_course.chapters.records import (
     rounded,
     write_metrics,
 )
-from vae_course.chapters.spread import FAMILY, interval, summary
+from vae_course.chapters.spread import FAMILY, FEWEST, interval, median_and_range
 from vae_course.claims import CLAIMS_MIME, claims_rows, format_number, table_html
 
 NINE_OF_TEN = 0.9
@@ -47,7 +47,7 @@ class Review:
     @property
     def strictly_good(self) -> bool:
         """Whether nothing is wrong that CI and publishing would stop at."""
-        return not (self.drift or self.refuted or self.doubtful or self.problems or self.notice)
+        return not (self.drift or self.refuted or self.doubtful or self.problems)
 
 
 def review_chapter(
@@ -70,7 +70,11 @@ def review_chapter(
             return Review(problems=tuple(problems), notice=notice)
     except ChapterError as error:
         return Review(problems=(*problems, str(error)))
-    return compare(made, record, alpha=alpha, problems=problems)
+    judged = compare(made, record, alpha=alpha, problems=problems)
+    if len(record.runs) < FEWEST:
+        few = f"DRIFT IS NOT JUDGED: {len(record.runs)} runs are recorded, and {FEWEST} are needed"
+        return replace(judged, notice=f"{few}: vae-course sweep {chapter.name} --profile {profile}")
+    return judged
 
 
 def compare(made: Harvest, record: Record, *, alpha: float, problems: Sequence[str] = ()) -> Review:
@@ -180,7 +184,7 @@ def _table(claims: dict[str, Any], record: Record, judged: dict[str, str]) -> st
 def _range(name: str, record: Record) -> str:
     if name not in record.names():
         return ""
-    median, low, high = (format_number(point) for point in summary(record.values(name)))
+    median, low, high = (format_number(point) for point in median_and_range(record.values(name)))
     return median if low == high else f"{median} ({low} to {high})"
 
 
@@ -216,7 +220,7 @@ def _drift(name: str, made: Harvest, record: Record, alpha: float) -> str:
     reach = interval(values, alpha)
     if reach is None or reach[0] <= value <= reach[1]:
         return ""
-    median, low, high = summary(values)
+    median, low, high = median_and_range(values)
     return (
         f"claim '{name}' is {value:.6g}; {len(values)} recorded runs have {median:.6g} "
         f"({low:.6g} to {high:.6g}), and luck reaches from {reach[0]:.6g} to {reach[1]:.6g}"

@@ -27,7 +27,7 @@ FEWEST = 4  # runs from which an interval is drawn
 _RELATIVE, _COUNT, _ABSOLUTE = 0.002, 0.5, 1e-9  # floors of s, by kind of value
 
 
-def summary(values: Sequence[float]) -> tuple[float, float, float]:
+def median_and_range(values: Sequence[float]) -> tuple[float, float, float]:
     """Return the median and the 5 % and 95 % points of recorded values."""
     if len(values) == 1:
         return values[0], values[0], values[0]

@@ -83,6 +83,11 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
         >>> kl(q, StandardNormal(2))
         tensor([0.5000])
     """
+    if q.event_shape != p.event_shape:
+        raise ValueError(
+            f"KL of events {tuple(q.event_shape)} and {tuple(p.event_shape)}: q and p are of "
+            "different sizes, and one would be repeated to fit"
+        )
     try:
         return kl_divergence(q, p)
     except NotImplementedError:

@@ -58,7 +58,7 @@ def save_model(model: Model, path: Path | str) -> None:
 
 
 def load_model(path: Path | str) -> Model:
-    """Rebuild the model that `save_model` wrote.
+    """Rebuild the model that `save_model` wrote, in evaluation mode, as `fit` leaves a model.
 
     Raises:
         FileNotFoundError: nothing is there.
@@ -87,7 +87,7 @@ def load_model(path: Path | str) -> Model:
     except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} gives no model back: {reason}") from error
-    return model
+    return model.eval()
 
 
 def _built(

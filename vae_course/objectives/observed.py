@@ -47,23 +47,24 @@ def check_observed(model: object, x: Any) -> None:
             f"image {int((~finite).nonzero()[0, 0])} has a pixel that is NaN or infinite, as have "
             f"{int((~finite).sum())} of {len(x)}: leave them out"
         )
-    check_support = getattr(_likelihood(model), "check_support", None)
+    check_support = getattr(likelihood_of(model), "check_support", None)
     if check_support is not None:
         check_support(x)
 
 
-def _inner(model: object) -> object:
+def inner_model(model: object) -> object:
     """Return the model that a view of it holds, as `model.given(y)` and `with_prior` do."""
     held = getattr(model, "model", None) or getattr(model, "vae", None)
-    return model if held is None else _inner(held)
+    return model if held is None else inner_model(held)
 
 
-def _likelihood(model: object) -> object:
-    return getattr(model, "likelihood", None) or getattr(_inner(model), "likelihood", None)
+def likelihood_of(model: object) -> object:
+    """Return the likelihood of a model, or of the one that it holds; None if there is none."""
+    return getattr(model, "likelihood", None) or getattr(inner_model(model), "likelihood", None)
 
 
 def _dtype(model: object) -> torch.dtype | None:
-    inner = _inner(model)
+    inner = inner_model(model)
     if not isinstance(inner, torch.nn.Module):
         return None
     tensors = chain(inner.parameters(), inner.buffers())

@@ -31,7 +31,8 @@ def save_checkpoint(
     streams: Mapping[str, Tensor],
 ) -> None:
     """Write model, optimizer, global streams and JSON settings to one file, whole or not at all."""
-    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    # Clones, because safetensors refuses weights that share memory.
+    tensors = {f"model/{name}": tensor.clone() for name, tensor in model.state_dict().items()}
     tensors |= {f"streams/{name}": state for name, state in streams.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{name}": value for name, value in state.items()}

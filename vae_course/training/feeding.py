@@ -43,8 +43,8 @@ class Held:
         self.steps = len(images) // batch_size
 
     def look(self, epoch: int) -> Batch:
-        """Return a batch of the first images, for checks."""
-        return self.images[: self.batch_size]
+        """Return a batch of the first images, for checks: a copy, as a step's batches are."""
+        return self.images[torch.arange(min(self.batch_size, len(self.images)))]
 
     def epoch(self, epoch: int) -> Feed:
         """This process's share of whole batches of a fresh permutation."""

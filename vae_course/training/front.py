@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_course.data import Labeled
+from vae_course.objectives.observed import inner_model, likelihood_of
 from vae_course.schedules import CosineDecay, Schedule, as_schedule
 from vae_course.training.reading import Batch, signature_of
 from vae_course.training.streams import LOOK, seeded_generator
@@ -246,8 +247,8 @@ def _transformed(
 def check_support(model: nn.Module, x: Tensor, name: str) -> None:
     """Ask the model's likelihood whether images are among those that it gives a probability."""
     check: Callable[[Tensor], None] | None
-    check = getattr(getattr(model, "likelihood", None), "check_support", None)
-    if check is None or not hasattr(model, "decode"):
+    check = getattr(likelihood_of(model), "check_support", None)
+    if check is None or not hasattr(inner_model(model), "decode"):
         return
     for start in range(0, len(x), _PART):
         try:

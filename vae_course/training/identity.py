@@ -99,8 +99,15 @@ def _source(function: types.FunctionType) -> str:
 
 
 def _code(code: types.CodeType) -> tuple[Any, ...]:
-    constants = [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    constants = [_constant(constant) for constant in code.co_consts]
     return (code.co_code, constants, code.co_names, code.co_varnames, code.co_freevars)
+
+
+def _constant(value: object) -> object:
+    """Name a constant; a set's order is another one in every process."""
+    if isinstance(value, types.CodeType):
+        return _code(value)
+    return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
 
 
 def _hash(content: bytes) -> str:

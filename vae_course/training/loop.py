@@ -1,5 +1,6 @@
 """`fit`: the one training loop, on Lightning Fabric."""
 
+import hashlib
 import time
 import warnings
 from collections.abc import Callable
@@ -354,8 +355,11 @@ def _fingerprint(run: _Run, transform: object, epochs: int) -> dict[str, Any]:
     layout = {
         name: [str(weight.dtype), *weight.shape] for name, weight in model.state_dict().items()
     }
+    parts = hashlib.sha256(repr(model).encode()).hexdigest()[:16]  # activations, dropout's p
     return {
         "model": [type(model).__name__, describe(getattr(model, "config", {})), describe(layout)],
+        "parts": parts,
+        "validation": None if run.held_out is None else run.held_out.identity(),
         "data": run.images.identity(),
         "epochs": epochs,
         "batch_size": run.images.batch_size,
