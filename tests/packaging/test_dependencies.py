@@ -34,6 +34,8 @@ def installed_for(path: Path) -> tuple[list[str], ...]:
     name = path.relative_to(ROOT).as_posix()
     if name.startswith(("tests/", "benchmarks/", "scripts/")):
         return EVERYTHING
+    if name == "vae_course/chapters/cluster.py":  # says itself which extra it needs
+        return (*CORE_AND_BOOK, EXTRAS["cluster"])
     if name.startswith(("book/_ext/", *COMMANDS)):
         return CORE_AND_BOOK
     return (CORE,)

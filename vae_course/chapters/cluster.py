@@ -30,7 +30,7 @@ def connected(address: str) -> Iterator[Cluster]:
         ChapterError: nobody answers there, it has no workers, or dask is not installed.
     """
     try:
-        from dask.distributed import Client
+        from distributed import Client
     except ModuleNotFoundError as error:
         raise ChapterError(
             f"--scheduler needs {error.name}: in the clone, pip install -e '.[cluster]' brings it"

@@ -85,8 +85,8 @@ def kl(q: Distribution, p: Distribution) -> Tensor:
     """
     if q.event_shape != p.event_shape:
         raise ValueError(
-            f"KL of events {tuple(q.event_shape)} and {tuple(p.event_shape)}: q and p are of "
-            "different sizes, and one would be repeated to fit"
+            f"KL of event shapes {tuple(q.event_shape)} and {tuple(p.event_shape)}: one would be "
+            "repeated to fit the other"
         )
     try:
         return kl_divergence(q, p)
