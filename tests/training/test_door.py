@@ -513,3 +513,11 @@ def test_a_full_disk_is_said_before_the_first_step(
     monkeypatch.setattr(torch.optim.Adam, "step", None)
     with pytest.raises(OSError, match=r"MB can be written.*No space left.*run\.safetensors"):
         train(UNIT, checkpoint=tmp_path / "run.safetensors")
+
+
+def test_a_pixel_outside_the_support_is_named_wherever_it_is() -> None:
+    images = torch.zeros(5000, 1, 2, 2)
+    images[4999, 0, 1, 1] = -0.5
+    model = VAE((1, 2, 2), 2, widths=(4,))
+    with pytest.raises(ValueError, match="from image 4096 on: image 903 of the batch has a pixel"):
+        fit(model, images, ELBOLoss(), epochs=1)
