@@ -21,12 +21,11 @@ from vae_course.families import (
     NoiseNetwork,
     Pinwheel,
     mixture_conditional,
-    negative_log_likelihood,
     simple_loss,
     twist,
 )
 from vae_course.models import VAE
-from vae_course.objectives import ELBOLoss
+from vae_course.objectives import ELBOLoss, negative_log_likelihood
 from vae_course.training import fit
 
 # Points -------------------------------------------------------------------------------------------
