@@ -62,14 +62,7 @@ def run(
     with _clean_errors(), _workers(scheduler) as cluster:
         project, chosen = _select(chapters)
         with _held(project, profile):
-            results = _run(
-                project,
-                chosen,
-                profile=profile,
-                jobs=jobs,
-                cell_timeout=cell_timeout,
-                cluster=cluster,
-            )
+            results = _run(project, chosen, profile, jobs, cell_timeout, cluster)
     _exit(results, strict=strict)
 
 
@@ -85,14 +78,7 @@ def book(
     with _clean_errors():
         project, chosen = _select(None)
         with _held(project, profile):
-            results = _run(
-                project,
-                chosen,
-                profile=profile,
-                jobs=jobs,
-                cell_timeout=cell_timeout,
-                cluster=None,
-            )
+            results = _run(project, chosen, profile, jobs, cell_timeout, None)
             if any(result.outcome.failure for result in results):
                 _complain("The book is not rendered, as not every chapter ran.")
                 raise typer.Exit(1)
@@ -186,7 +172,6 @@ def _select(words: list[str] | None) -> tuple[Project, list[Chapter]]:
 def _run(
     project: Project,
     chapters: list[Chapter],
-    *,
     profile: str,
     jobs: int | None,
     cell_timeout: int,

@@ -26,7 +26,7 @@ def test_a_record_is_of_the_code_and_the_parameters_as_they_stand(chapter: Chapt
     assert record.key == recorded_key(PROJECT, chapter, profile="quick"), stale
     assert record.runs
     text = PROJECT.record(chapter, profile="quick").read_text(encoding="utf-8")
-    assert not any(folder in text for folder in ("/home/", "/root/", "/tmp/", "/Users/"))
+    assert '"/' not in text, "a path of a machine"
 
 
 @CHAPTERS

@@ -119,10 +119,18 @@ def record_key(*, notebook: Notebook, parameters: dict[str, Any]) -> str:
     its name and value (what the text says of it is held to the runs again, not measured again). Nor
     does the seed, nor the package: what a change in it does to the values shows as drift.
     """
-    trees = [ast.dump(_Code().visit(tree)) for tree in _trees(notebook) if tree.body]
+    trees = [_plain(_Code().visit(tree)) for tree in _trees(notebook) if tree.body]
     settings = {name: value for name, value in parameters.items() if name != "seed"}
     parts = json.dumps([trees, settings], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()[:16]
+
+
+def _plain(part: Any) -> Any:
+    """Write a tree as lists, the same under every Python: fields that say nothing are left out."""
+    if isinstance(part, ast.AST):
+        fields = [(name, _plain(value)) for name, value in ast.iter_fields(part)]
+        return [type(part).__name__, *(pair for pair in fields if pair[1] not in ("None", []))]
+    return [_plain(one) for one in part] if isinstance(part, list) else repr(part)
 
 
 class _Code(ast.NodeTransformer):

@@ -61,10 +61,9 @@ class Record:
         """
         return [relation.margin(run.values[name], run.values) for run in self.runs]
 
-    def share_bearing_out(self, name: str, relation: Relation) -> float:
-        """Which share of the runs bear a relation out."""
-        held = [relation.holds(run.values[name], run.values) for run in self.runs]
-        return sum(held) / len(held)
+    def bearing_out(self, name: str, relation: Relation) -> int:
+        """How many of the runs bear a relation out."""
+        return sum(relation.holds(run.values[name], run.values) for run in self.runs)
 
 
 def harvest(notebook: Notebook) -> Harvest:

@@ -109,11 +109,10 @@ def doubts(made: Harvest, record: Record) -> list[str]:
     said = []
     for name, relation in made.says.items():
         try:
-            share = record.share_bearing_out(name, relation)
+            held, count = record.bearing_out(name, relation), len(record.runs)
         except KeyError:  # a claim that the record does not have, which is said elsewhere
             continue
-        if share < NINE_OF_TEN:
-            held, count = round(share * len(record.runs)), len(record.runs)
+        if held < NINE_OF_TEN * count:
             said.append(
                 f"claim '{name}': the text says {relation.words({})}, which {held} of {count} "
                 "recorded runs bear out: change the sentence, or say that it is undecided"
@@ -233,7 +232,7 @@ def _contradiction(name: str, made: Harvest, record: Record) -> str:
     if relation.holds(value, made.values):
         return ""
     try:
-        held = round(record.share_bearing_out(name, relation) * len(record.runs))
+        held = record.bearing_out(name, relation)
         known = f"; {held} of {len(record.runs)} recorded runs bear it out"
     except KeyError:
         known = ""

@@ -15,7 +15,8 @@ book in which all is right is called wrong with probability 0.001 at most.
 
 What is assumed: that the next run is like the recorded ones, and that tails are no heavier than
 normal ones. Where the recorded values hardly differ s says little, so it has a floor. The tests
-measure the rate on recorded runs left out and on simulated books, and its power on planted errors.
+measure the rate on simulated books, and on recorded runs left out where a chapter has five or more;
+and the power on planted errors.
 """
 
 import math

@@ -147,18 +147,12 @@ def check_finite_images(data: Batch, name: str) -> None:
 
 
 def check_rows(data: Batch, name: str) -> None:
-    """Raise `ValueError` for no images, and for class labels `(N, 1)`, which broadcast."""
-    images, labels = images_and_labels(data)
+    """Raise `ValueError` for no images."""
+    images, _ = images_and_labels(data)
     if images.numel() == 0 or images.dim() == 0:
         raise ValueError(
             f"{name} has shape {tuple(images.shape)} and is empty: give images, shape (N, …)"
         )
-    if labels is None or labels.is_floating_point() or labels.dim() != 2 or labels.shape[1] != 1:
-        return
-    raise ValueError(
-        f"the labels of {name} have shape {tuple(labels.shape)}, one column of whole numbers: "
-        "give labels.squeeze(1), shape (N,), or they are broadcast against the images"
-    )
 
 
 def check_alike(train: Batch, held_out: Batch) -> None:
