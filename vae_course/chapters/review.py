@@ -170,7 +170,7 @@ def _table(claims: dict[str, Any], record: Record, judged: dict[str, str]) -> st
     headings, rows = claims_rows(claims)
     marks = [judged[name] for name in claims]
     known = [_range(name, record) for name in claims]
-    heads = [*headings[:3], "recorded: median (5–95 %)", *headings[3:]]
+    heads = [*headings[:3], "recorded: median (5–95\N{NO-BREAK SPACE}%)", *headings[3:]]
     body = [[*row[:3], shown, *row[3:]] for row, shown in zip(rows, known, strict=True)]
     if any(marks):
         heads.append("this run")
