@@ -1,7 +1,8 @@
 """Measured claims: numbers a chapter's run shows its reader, and what the text says of them."""
 
+import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.metadata import version
@@ -242,6 +243,24 @@ def format_number(value: float) -> str:
     if isinstance(value, int) or size >= 1000:
         return f"{value:,.0f}"
     return f"{value:#.4g}".removesuffix(".") if size >= 1e-3 or size == 0 else f"{value:.2e}"
+
+
+def plus_minus(values: Iterable[float]) -> str:
+    """Write the mean and its standard error s / √n, to two digits of the error: `-251.93 ± 0.15`.
+
+    The values are of independent things: seeds, draws or test images. Of two models that saw the
+    same ones, give the differences.
+
+    Raises:
+        ValueError: fewer than two values, which have no spread.
+    """
+    numbers = [float(value) for value in values]
+    if len(numbers) < 2:
+        raise ValueError(f"a standard error needs at least two values, and here are {len(numbers)}")
+    mean, count = sum(numbers) / len(numbers), len(numbers)
+    error = math.sqrt(sum((value - mean) ** 2 for value in numbers) / (count - 1) / count)
+    digits = max(0, 1 - math.floor(math.log10(error))) if 0 < error < math.inf else 2
+    return f"{mean:.{digits}f} ± {error:.{digits}f}"
 
 
 def _is_number(cell: str) -> bool:

@@ -1,8 +1,10 @@
 import inspect
 import json
+import math
 from html import unescape
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +14,7 @@ from vae_course.claims import (
     claims_table,
     comparison_table,
     format_number,
+    plus_minus,
     provenance,
 )
 from vae_course.models import VAE
@@ -108,3 +111,20 @@ def test_shown_source_is_the_source_of_the_package(thing: object) -> None:
     text = unescape("".join(part.partition(">")[2] for part in bundle["text/html"].split("<")))
     assert text.strip() == shown.code.strip()
     assert "<style" not in bundle["text/html"] and "http" not in bundle["text/html"]
+
+
+def test_plus_minus_is_the_mean_and_its_standard_error() -> None:
+    values = torch.linspace(1, 5, 5)
+    error = values.std().item() / 5**0.5
+    assert plus_minus(values) == f"3.00 ± {error:.2f}" == "3.00 ± 0.71"
+    assert plus_minus([1000.0, 1010.0]) == "1005.0 ± 5.0"
+    assert plus_minus([1e-3, 2e-3]) == "0.00150 ± 0.00050"
+    assert plus_minus([2.0, 2.0]) == "2.00 ± 0.00"
+    assert plus_minus([0.0, math.nan]) == "nan ± nan"
+    assert plus_minus([0.0, math.inf]) == "inf ± nan"
+
+
+@pytest.mark.parametrize("values", [[], [1.0]])
+def test_one_value_has_no_spread(values: list[float]) -> None:
+    with pytest.raises(ValueError, match="at least two values"):
+        plus_minus(values)
