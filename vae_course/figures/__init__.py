@@ -1,7 +1,6 @@
 """Figures: one style, and never without a caption and an alternative text."""
 
 from vae_course.figures.captioned import Captioned, one_axes, subplots
-from vae_course.figures.drawing import Drawing
 from vae_course.figures.ellipses import add_ellipses
 from vae_course.figures.images import image_grid, image_rows, mosaic
 from vae_course.figures.plots import code_cloud, curves
@@ -18,7 +17,6 @@ from vae_course.figures.schematics import (
 
 __all__ = [
     "Captioned",
-    "Drawing",
     "Schematic",
     "add_ellipses",
     "autoencoder_schematic",

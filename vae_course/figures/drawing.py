@@ -18,7 +18,7 @@ ORANGE = "var(--vae-orange, #c8690a)"
 GREEN = "var(--vae-green, #0e8f6b)"
 
 _MATH = "Times New Roman,serif"
-_WORDS = "var(--pst-font-family-base, system-ui, sans-serif)"
+_WORDS = "system-ui,sans-serif"
 WORDS, MATH, SCRIPT = 12.0, 15.0, 10.8  # sizes of fonts
 _SCALE = 1.3  # CSS pixels for a unit, where there is room
 _HEAD = 7.5  # an arrowhead's length; it is 0.8 times as wide
@@ -65,10 +65,11 @@ def _spans(text: str) -> Iterator[str]:
     for i, piece in enumerate(text.split("$")):
         if i % 2:
             inner, lowered = _formula(piece)
-            yield _span(f' font-family="{_MATH}" font-size="{number(MATH)}"', inner)
+            yield inner
         elif piece:
-            words = escape(piece, quote=False)
-            yield _span(f' dy="{number(-lowered)}"' if lowered else "", words)
+            move = f' dy="{number(-lowered)}"' if lowered else ""
+            font = f' font-family="{_WORDS}" font-size="{WORDS:g}"'
+            yield _span(move + font, escape(piece, quote=False))
 
 
 def _formula(text: str) -> tuple[str, float]:
@@ -90,6 +91,9 @@ def _italics(text: str) -> str:
 
 
 def _span(options: str, text: str) -> str:
+    """Wrap text in a span; into the one that wraps all of it already, the options go as well."""
+    if options and re.fullmatch("<tspan[^>]*>[^<]*</tspan>", text):
+        return text.replace("<tspan", f"<tspan{options}", 1)
     return f"<tspan{options}>{text}</tspan>" if options else text
 
 
@@ -259,45 +263,30 @@ def _paint(color: str, shade: float) -> str:
     return fill + _color(color)
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """Pieces of SVG on a sheet.
+Pieces = tuple[Node | Label | str, ...]
 
-    Attributes:
+
+def sheet(width: float, height: float, pieces: Pieces, *, title: str, alt: str) -> str:
+    """Put pieces on a sheet: SVG with a title and a description for who can't see it.
+
+    Args:
         width: of the sheet.
         height: of the sheet.
         pieces: nodes, labels, and the lines that the functions of this module return.
+        title: what it is, in a few words.
+        alt: what it shows, for those who do not see it.
     """
-
-    width: float
-    height: float
-    pieces: tuple[Node | Label | str, ...]
-
-    def labels(self) -> list[Label]:
-        """Return all words on the sheet, those in nodes too."""
-        nodes = [p for p in self.pieces if not isinstance(p, str | Label)]
-        inside = [Label(node.x, node.y, node.text) for node in nodes if node.text]
-        return inside + [piece for piece in self.pieces if isinstance(piece, Label)]
-
-    def svg(self, title: str, alt: str) -> str:
-        """Return the drawing as SVG with a title and a description for who can't see it."""
-        width = number(_SCALE * self.width)
-        style = f"display:block;width:100%;max-width:{width}px;height:auto;margin:0 auto"
-        box = f'viewBox="0 0 {number(self.width)} {number(self.height)}" style="{style}"'
-        texts = (
-            f"<title>{escape(title, quote=False)}</title><desc>{escape(alt, quote=False)}</desc>"
-        )
-        lines = f'<g fill="none" stroke="{INK}" stroke-width="1.4" stroke-linejoin="round">'
-        words = (
-            f'<g fill="{INK}" text-anchor="middle" font-family="{_WORDS}" font-size="{WORDS:g}">'
-        )
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {box}>{texts}'
-            f"{lines}{''.join(self._lines())}</g>"
-            f"{words}{''.join(one.draw() for one in self.labels())}</g></svg>"
-        )
-
-    def _lines(self) -> Iterator[str]:
-        for piece in self.pieces:
-            if not isinstance(piece, Label):
-                yield piece if isinstance(piece, str) else piece.draw()
+    nodes = [piece for piece in pieces if isinstance(piece, Node)]
+    names = [Label(node.x, node.y, node.text) for node in nodes if node.text]
+    labels = [*names, *(piece for piece in pieces if isinstance(piece, Label))]
+    lines = [*(piece for piece in pieces if isinstance(piece, str)), *(n.draw() for n in nodes)]
+    style = f"display:block;width:100%;max-width:{number(_SCALE * width)}px;margin:0 auto"
+    box = f'viewBox="0 0 {number(width)} {number(height)}" style="{style}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" {box}>'
+        f"<title>{escape(title, quote=False)}</title><desc>{escape(alt, quote=False)}</desc>"
+        f'<g fill="none" stroke="{INK}" stroke-width="1.4" stroke-linejoin="round">'
+        f"{''.join(lines)}</g>"
+        f'<g fill="{INK}" text-anchor="middle" font-family="{_MATH}" font-size="{MATH:g}">'
+        f"{''.join(label.draw() for label in labels)}</g></svg>"
+    )

@@ -11,48 +11,39 @@ from vae_course.figures.drawing import (
     ORANGE,
     Box,
     Circle,
-    Drawing,
     Label,
     Network,
     Node,
+    Pieces,
     arrow,
     cross,
     frame,
     line,
+    sheet,
 )
-
-Pieces = tuple[Node | Label | str, ...]
 
 
 @dataclass(frozen=True)
 class Schematic:
-    """A drawing with the texts it never goes without; the last line of a cell shows it.
+    """A drawing with its title and its alternative text inside; the last line of a cell shows it.
 
     Attributes:
-        drawing: what is drawn.
-        title: its name, in a few words.
+        svg: the drawing, to be put into a page as it is.
         caption: what the reader is to see in it, one or two sentences.
-        alt: what it shows, for those who do not see it.
 
     Raises:
-        ValueError: a text is empty.
+        ValueError: the caption is empty.
     """
 
-    drawing: Drawing
-    title: str
+    svg: str
     caption: str
-    alt: str
 
     def __post_init__(self) -> None:
-        """Refuse an empty text."""
-        need_words(title=self.title, caption=self.caption, alt=self.alt)
-
-    def svg(self) -> str:
-        """Return the drawing alone, to be put into a page."""
-        return self.drawing.svg(self.title, self.alt)
+        """Refuse an empty caption."""
+        need_words(caption=self.caption)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return with_caption(self.svg(), self.caption)
+        return with_caption(self.svg, self.caption)
 
 
 def autoencoder_schematic(*, caption: str) -> Schematic:
@@ -81,7 +72,8 @@ def autoencoder_schematic(*, caption: str) -> Schematic:
         "a code z; a trapezoid that widens, the decoder g with weights θ; the reconstruction x̂. "
         "A dashed line below joins x and x̂: the squared error."
     )
-    return Schematic(Drawing(380, 162, pieces), "An autoencoder", caption, alt)
+    svg = sheet(380, 162, pieces, title="An autoencoder", alt=alt)
+    return Schematic(svg, caption)
 
 
 def vae_schematic(*, caption: str) -> Schematic:
@@ -117,7 +109,8 @@ def vae_schematic(*, caption: str) -> Schematic:
         "p(z) = N(0, I): their divergence is one term of the ELBO. Below, a dashed line joins x "
         "and p(x|z): the expected log-likelihood is the other."
     )
-    return Schematic(Drawing(394, 288, pieces), "A variational autoencoder", caption, alt)
+    svg = sheet(394, 288, pieces, title="A variational autoencoder", alt=alt)
+    return Schematic(svg, caption)
 
 
 def generation_schematic(*, caption: str) -> Schematic:
@@ -128,7 +121,8 @@ def generation_schematic(*, caption: str) -> Schematic:
         "An arrow to x comes from θ, outside the plate. Beside z stands p(z), beside the arrow "
         "p(x|z)."
     )
-    return Schematic(Drawing(204, 182, pieces), "A latent variable model", caption, alt)
+    svg = sheet(204, 182, pieces, title="A latent variable model", alt=alt)
+    return Schematic(svg, caption)
 
 
 def inference_schematic(*, caption: str) -> Schematic:
@@ -148,9 +142,8 @@ def inference_schematic(*, caption: str) -> Schematic:
         "marked N; an arrow to x comes from θ, outside the plate. Dashed, a curved arrow from x "
         "back to z is marked q(z|x), and a second one to z comes from φ, outside the plate."
     )
-    return Schematic(
-        Drawing(312, 182, pieces), "A latent variable model and its inference", caption, alt
-    )
+    svg = sheet(312, 182, pieces, title="A latent variable model and its inference", alt=alt)
+    return Schematic(svg, caption)
 
 
 def gradient_schematic(*, caption: str) -> Schematic:
@@ -184,7 +177,8 @@ def gradient_schematic(*, caption: str) -> Schematic:
         "crossed out. Right: μ, σ and a circle ε lead to a box z = μ + σ ⊙ ε, and z leads to f(z). "
         "The gradient comes back to z, and on to μ and to σ."
     )
-    return Schematic(Drawing(384, 258, pieces), "Where gradients pass", caption, alt)
+    svg = sheet(384, 258, pieces, title="Where gradients pass", alt=alt)
+    return Schematic(svg, caption)
 
 
 def quantization_schematic(*, caption: str) -> Schematic:
@@ -193,7 +187,7 @@ def quantization_schematic(*, caption: str) -> Schematic:
     x, mean = Box(20, y, "$x$", 28, 28, shade=0.1), Box(376, y, "$x̂$", 28, 28)
     encoder, decoder = Network(85, y, "encoder", 70, 40, 62), Network(311, y, "decoder", 40, 70, 62)
     found, entry = Box(153, y, "$z_e$", 30, 30), Box(243, y, "$z_q$", 30, 30)
-    codes = [Box(118 + 40 * i, row, text, 30, 30) for i, text in enumerate(_CODES)]
+    codes: list[Node] = [Box(118 + 40 * i, row, text, 30, 30) for i, text in enumerate(_CODES)]
     nearest = Box(198, row, "$e_k$", 30, 30, shade=0.1)
     left, right = Box(20, 246, "$z_e$", 30, 30), Box(376, 246, "$e_k$", 30, 30)
     pieces: Pieces = (
@@ -218,11 +212,12 @@ def quantization_schematic(*, caption: str) -> Schematic:
     alt = (
         "An image x goes through the encoder to z_e; an arrow leads down to the nearest entry e_k "
         "of a codebook e_1 to e_K, and from there up to its copy z_q, which goes through the "
-        "decoder to x̂. The gradient comes back from x̂ to z_q, jumps over the codebook to z_e, and goes "
-        "on into the encoder. Below, two arrows between z_e and e_k: the codebook loss moves e_k "
-        "to z_e, the commitment loss, weighted by β, moves z_e to e_k."
+        "decoder to x̂. The gradient comes back from x̂ to z_q, jumps over the codebook to z_e, "
+        "and goes on into the encoder. Below, two arrows between z_e and e_k: the codebook loss "
+        "moves e_k to z_e, the commitment loss, weighted by β, moves z_e to e_k."
     )
-    return Schematic(Drawing(396, 286, pieces), "The step of vector quantization", caption, alt)
+    svg = sheet(396, 286, pieces, title="The step of vector quantization", alt=alt)
+    return Schematic(svg, caption)
 
 
 def ladder_schematic(*, caption: str) -> Schematic:
@@ -257,10 +252,11 @@ def ladder_schematic(*, caption: str) -> Schematic:
         "Two stacks of circles: z_2 above z_1 above a shaded x. In both, solid arrows of the model "
         "lead down: p(z_1|z_2) and p(x|z_1). Left, dashed arrows of the inference lead up: "
         "q(z_1|x), then q(z_2|z_1). Right, dashed arrows climb from x to boxes h_1 and h_2, "
-        "without chance; h_2 leads to z_2, by q(z_2|x); h_1 and, beside the model's own arrow, z_2 lead down to "
-        "z_1, by q(z_1|z_2, x)."
+        "without chance; h_2 leads to z_2, by q(z_2|x); h_1 and, beside the model's own arrow, z_2 "
+        "lead to z_1, by q(z_1|z_2, x)."
     )
-    return Schematic(Drawing(410, 262, pieces), "Two ways to infer a stack of codes", caption, alt)
+    svg = sheet(410, 262, pieces, title="Two ways to infer a stack of codes", alt=alt)
+    return Schematic(svg, caption)
 
 
 _CODES = ("$e_1$", "$e_2$", "", "…", "$e_K$")
