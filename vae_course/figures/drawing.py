@@ -1,6 +1,6 @@
 """What schematics are drawn with: nodes, arrows and labels, each a piece of SVG.
 
-Lengths are in units of the drawing, angles nowhere. A piece is drawn in the color of the text
+Lengths are in units of the sheet, y points down. A piece is drawn in the color of the text
 around it, or in one of three that a page may set: the drawing follows light and dark.
 """
 
@@ -14,18 +14,18 @@ Point = tuple[float, float]
 
 INK = "currentColor"
 BLUE = "var(--vae-blue, #2a82c0)"
-ORANGE = "var(--vae-orange, #c8690a)"
-GREEN = "var(--vae-green, #0e8f6b)"
+ORANGE = "var(--vae-orange, #c26a10)"
+GREEN = "var(--vae-green, #108a68)"
 
 _MATH = "Times New Roman,serif"
 _WORDS = "system-ui,sans-serif"
-WORDS, MATH, SCRIPT = 12.0, 15.0, 10.8  # sizes of fonts
+_WORD_SIZE, _MATH_SIZE, _SCRIPT_SIZE = 12, 15, 11
 _SCALE = 1.3  # CSS pixels for a unit, where there is room
 _HEAD = 7.5  # an arrowhead's length; it is 0.8 times as wide
 _GAP = 2.0  # between an arrow's tip and what it points to
 _VARIABLE = re.compile("((?<![A-Za-z])[A-Za-zα-ω]\u0302?(?![A-Za-z]))")
 _HAT = '<tspan dx="-.4em">ˆ</tspan>'  # a combining hat would change the font
-_SCRIPT = re.compile(r"([_^])(\{[^}]*\}|.)|([^_^]+)")
+_SCRIPTS = re.compile(r"([_^])(\{[^}]*\}|.)|([^_^]+)")
 
 
 def number(value: float) -> str:
@@ -56,7 +56,7 @@ class Label:
     def draw(self) -> str:
         """Draw the words."""
         options = "" if self.anchor == "middle" else f' text-anchor="{self.anchor}"'
-        place = f'x="{number(self.x)}" y="{number(self.y + 0.34 * WORDS)}"'
+        place = f'x="{number(self.x)}" y="{number(self.y + 0.34 * _WORD_SIZE)}"'
         return f"<text {place}{options}{_color(self.color)}>{''.join(_spans(self.text))}</text>"
 
 
@@ -68,17 +68,17 @@ def _spans(text: str) -> Iterator[str]:
             yield inner
         elif piece:
             move = f' dy="{number(-lowered)}"' if lowered else ""
-            font = f' font-family="{_WORDS}" font-size="{WORDS:g}"'
+            font = f' font-family="{_WORDS}" font-size="{_WORD_SIZE}"'
             yield _span(move + font, escape(piece, quote=False))
 
 
 def _formula(text: str) -> tuple[str, float]:
     """Return a formula's spans, and how far below the line they end."""
     inner, lowered = "", 0.0
-    for mark, script, plain in _SCRIPT.findall(text):
-        low = {"_": 0.22, "^": -0.36, "": 0.0}[mark] * MATH
+    for mark, script, plain in _SCRIPTS.findall(text):
+        low = {"_": 0.22, "^": -0.36, "": 0.0}[mark] * _MATH_SIZE
         move = f' dy="{number(low - lowered)}"' if low != lowered else ""
-        move += f' font-size="{number(SCRIPT)}"' if mark else ""
+        move += f' font-size="{_SCRIPT_SIZE}"' if mark else ""
         inner += _span(move, _italics(plain or script.strip("{}")))
         lowered = low
     return inner, lowered
@@ -287,6 +287,6 @@ def sheet(width: float, height: float, pieces: Pieces, *, title: str, alt: str) 
         f"<title>{escape(title, quote=False)}</title><desc>{escape(alt, quote=False)}</desc>"
         f'<g fill="none" stroke="{INK}" stroke-width="1.4" stroke-linejoin="round">'
         f"{''.join(lines)}</g>"
-        f'<g fill="{INK}" text-anchor="middle" font-family="{_MATH}" font-size="{MATH:g}">'
+        f'<g fill="{INK}" text-anchor="middle" font-family="{_MATH}" font-size="{_MATH_SIZE}">'
         f"{''.join(label.draw() for label in labels)}</g></svg>"
     )

@@ -224,7 +224,7 @@ def ladder_schematic(*, caption: str) -> Schematic:
     """Draw two codes inferred from the bottom up, and by the ladder, from the top down."""
     upper, lower, image = Circle(96, 62, "$z_2$"), Circle(96, 146, "$z_1$"), _image(96)
     top, middle, bottom = Circle(304, 62, "$z_2$"), Circle(304, 146, "$z_1$"), _image(304)
-    first, second = Box(224, 146, "$h_1$"), Box(224, 62, "$h_2$")
+    first, second = Box(224, 146, "features", 62), Box(224, 62, "features", 62)
     corner = _point(224, 232)
     pieces: Pieces = (
         *(upper, lower, image, top, middle, bottom, first, second),
@@ -251,9 +251,9 @@ def ladder_schematic(*, caption: str) -> Schematic:
     alt = (
         "Two stacks of circles: z_2 above z_1 above a shaded x. In both, solid arrows of the model "
         "lead down: p(z_1|z_2) and p(x|z_1). Left, dashed arrows of the inference lead up: "
-        "q(z_1|x), then q(z_2|z_1). Right, dashed arrows climb from x to boxes h_1 and h_2, "
-        "without chance; h_2 leads to z_2, by q(z_2|x); h_1 and, beside the model's own arrow, z_2 "
-        "lead to z_1, by q(z_1|z_2, x)."
+        "q(z_1|x), then q(z_2|z_1). Right, dashed arrows climb from x through two boxes, features "
+        "without chance. The upper one leads to z_2, by q(z_2|x); the lower one and, beside the "
+        "model's own arrow, z_2 lead to z_1, by q(z_1|z_2, x)."
     )
     svg = sheet(410, 262, pieces, title="Two ways to infer a stack of codes", alt=alt)
     return Schematic(svg, caption)
