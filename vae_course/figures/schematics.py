@@ -148,19 +148,19 @@ def inference_schematic(*, caption: str) -> Schematic:
 
 def gradient_schematic(*, caption: str) -> Schematic:
     """Draw where the gradient of f(z) passes: not through a draw, but through μ + σ ⊙ ε."""
-    draw, formula = Circle(80, 122, "$z$"), Box(272, 122, "$z = μ + σ ⊙ ε$", 116)
+    draw, formula = Circle(80, 122, "$z$"), Box(272, 122, "$z = μ + σ ⊙ ε$", 140)
     left, right = Box(80, 52, "$f(z)$", 46), Box(272, 52, "$f(z)$", 46)
     mu, sigma = Box(50, 200, "$μ$"), Box(110, 200, "$σ$")
-    mean, spread, noise = Box(212, 200, "$μ$"), Box(272, 200, "$σ$"), Circle(332, 200, "$ε$")
+    mean, spread, noise = Box(222, 200, "$μ$"), Box(272, 200, "$σ$"), Circle(322, 200, "$ε$")
     pieces: Pieces = (
         *(draw, formula, left, right, mu, sigma, mean, spread, noise),
         *_there_and_back(draw, left),
         *_there_and_back(formula, right),
         *_blocked(mu, draw),
         *_blocked(sigma, draw),
-        *_there_and_back(mean, formula),
+        *_there_and_back(mean, Box(mean.x, formula.y, "")),
         *_there_and_back(spread, formula),
-        arrow(noise, formula),
+        arrow(noise, Box(noise.x, formula.y, "")),
         Label(80, 16, "a draw"),
         Label(272, 16, "the same, reparameterized"),
         Label(104, 122, "$∼ N(μ, σ^2)$", anchor="start"),
