@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import hypot
 from typing import Any
 
 from vae_course.figures.captioned import need_words, with_caption
@@ -294,12 +295,12 @@ def _there_and_back(start: Node, end: Node) -> Pieces:
 
 
 def _blocked(start: Node, end: Node) -> Pieces:
+    """A value that goes on, and beside it a gradient that is crossed out."""
+    dx, dy = start.x - end.x, start.y - end.y
+    aside = 5 / hypot(dx, dy)
+    middle = (end.x + dx / 2 - aside * dy, end.y + dy / 2 + aside * dx)
     back = arrow(end, start, aside=5, color=ORANGE, dashed=True)
-    return (
-        arrow(start, end, aside=5),
-        back,
-        cross((start.x + end.x) / 2, (start.y + end.y) / 2, ORANGE),
-    )
+    return (arrow(start, end, aside=5), back, cross(*middle, ORANGE))
 
 
 def _infer(start: Node, end: Node, aside: float = 0) -> str:
