@@ -63,7 +63,7 @@ def iwae_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
 
 
-_Part = TypeVar("_Part", Distribution, Transform)
+_Part = TypeVar("_Part", bound=Distribution | Transform)
 
 
 def detached(q: _Part) -> _Part:
@@ -74,9 +74,7 @@ def detached(q: _Part) -> _Part:
             setattr(stopped, name, None)
         elif isinstance(value, Tensor):
             setattr(stopped, name, value.detach())
-        elif isinstance(value, Distribution):
-            setattr(stopped, name, detached(value))
-        elif isinstance(value, Transform):
+        elif isinstance(value, Distribution | Transform):
             setattr(stopped, name, detached(value))
         elif isinstance(value, list | tuple) and all(isinstance(v, Transform) for v in value):
             setattr(stopped, name, type(value)(map(detached, value)))
