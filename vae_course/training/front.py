@@ -32,6 +32,11 @@ def check_call(model: Any, loss: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model = {model!r:.80} is no torch.nn.Module: give one, made, not a class")
     _check_loss(loss, model)
+    if dtype_of(model) in (torch.bfloat16, torch.float16):
+        raise ValueError(
+            f"the weights are {dtype_of(model)}: train in float32, model.float(); `fit` itself "
+            "multiplies in bfloat16 where the hardware does"
+        )
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             f"{type(model).__name__} has no weight that requires a gradient: there is nothing to "
@@ -227,7 +232,7 @@ def look(
     if shape is not None and x.is_floating_point() and tuple(x.shape[1:]) != tuple(shape):
         raise ValueError(
             f"{name} has images {tuple(x.shape[1:])}, after the transform if there is one, and the "
-            f"model takes {tuple(shape)}: reshape, permute or resize them"
+            f"model takes {tuple(shape)}: {_reshaping(tuple(x.shape[1:]), tuple(shape))}"
         )
     check_support(model, x, name)
 
@@ -257,6 +262,29 @@ def _transformed(
             f"the transform made values that are not finite of {name}: the transform is to blame"
         )
     return x
+
+
+def check_labels(model: nn.Module, data: Batch, name: str) -> None:
+    """Ask the model whether labels are among those that it is conditioned on."""
+    _, labels = images_and_labels(data)
+    check = getattr(model, "check_condition", None)
+    if labels is None or check is None:
+        return
+    try:
+        check(labels.cpu())
+    except ValueError as error:
+        raise ValueError(f"the labels of {name}: {error}") from error
+
+
+def _reshaping(given: tuple[int, ...], taken: tuple[int, ...]) -> str:
+    """Say how images of one shape become those of another, where that can be told."""
+    if len(given) == 3 and (given[2], *given[:2]) == taken:
+        return "channels come first here: x.permute(0, 3, 1, 2)"
+    if (1, *given) == taken:
+        return "the channel is missing: x.unsqueeze(1)"
+    if given[1:] == taken[1:] and len(given) == 3:
+        return f"build the model for {given[0]} channels, or convert the images to {taken[0]}"
+    return "resize or crop them, or build the model for images of this shape"
 
 
 def check_support(model: nn.Module, x: Tensor, name: str) -> None:

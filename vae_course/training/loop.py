@@ -198,7 +198,12 @@ def fit(
         DivergenceError: a term or a weight is not finite; it names the step and what to try.
         FileExistsError: another run has written the checkpoint since this one did.
     """
-    fabric = fabric or default_fabric()
+    fabric = default_fabric() if fabric is None else fabric
+    if not isinstance(fabric, Fabric):
+        raise TypeError(
+            f"fabric = {fabric!r:.80} is no lightning_fabric.Fabric: give "
+            "Fabric(accelerator='cuda'), for example"
+        )
     fabric.launch()
     front.check_call(model, loss)
     epochs = front.as_whole("epochs", epochs, 1, "training takes at least one pass")
@@ -301,6 +306,8 @@ class _Run:
         for name, feed in feeds:
             if step.transform is None and isinstance(feed, Held):
                 front.check_support(step.model, front.images_and_labels(feed.images)[0], name)
+            if isinstance(feed, Held):
+                front.check_labels(step.model, feed.images, name)
 
     def epoch(self, epoch: int, state: _State) -> _State:
         """Train one pass, look at the held-out images, and return where the run stands then."""
