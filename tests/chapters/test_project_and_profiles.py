@@ -104,9 +104,8 @@ def test_two_chapters_of_one_name_are_refused(project):
     other.mkdir()
     (other / "01_first.ipynb").write_bytes((project.book / "01_first.ipynb").read_bytes())
     toc = project.root / "_toc.yml"
-    lines = toc.read_text().splitlines()
-    lines += [line.replace("book/", "more/") for line in lines if "01_first" in line]
-    toc.write_text("\n".join(lines))
+    mine = next(line for line in toc.read_text().splitlines() if "01_first" in line)
+    toc.write_text(toc.read_text().replace(mine, mine + "\n" + mine.replace("book/", "more/")))
     with pytest.raises(ChapterError, match=r"two notebooks called '01_first'.*rename"):
         project.chapters()
 
