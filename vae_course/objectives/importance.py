@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import with_generator
 from vae_course.objectives.observed import check_kind
 from vae_course.objectives.protocol import JointModel, LatentVariableModel, check_fits
 
@@ -41,7 +41,7 @@ def log_weights(
     check_kind(model, x)
     if isinstance(model, JointModel):
         return model.log_weights(x, k, generator)
-    q: DiagonalGaussian = model.encode(x)
+    q = with_generator(model.encode(x))
     z = q.rsample((k,), generator)
     return _log_ratio(model, x, z, q.log_prob(z)).T
 
@@ -164,7 +164,7 @@ class DReGLoss:
         """
         check_fits(self, model, LatentVariableModel)
         _require_samples(self.k)
-        q = model.encode(x)
+        q = with_generator(model.encode(x))
         z = q.rsample((self.k,), generator)
         # q's parameters are stopped inside log q(z|x): the encoder is reached through z alone.
         log_w = _log_ratio(model, x, z, _stopped(q, z).log_prob(z)).T
