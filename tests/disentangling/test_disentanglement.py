@@ -186,6 +186,8 @@ def test_what_does_not_fit_is_named() -> None:
         mutual_information_gap(z, TRAIN * torch.tensor([1, 0, 1]))
     with pytest.raises(ValueError, match="the codes have one"):
         mutual_information_gap(z[:, :1], TRAIN)
+    with pytest.raises(ValueError, match="factor 1 has one value only"):
+        information_by_chance(TRAIN * torch.tensor([1, 0, 1]))
     with pytest.raises(ValueError, match="the codes have one"):
         sap(z[:, :1], TRAIN, z[:, :1], TRAIN)
     with pytest.raises(ValueError, match="at least two of each"):

@@ -3,6 +3,7 @@
 from vae_course.disentangling.factor_vae import FactorVAE
 from vae_course.disentangling.importances import DCI, dci
 from vae_course.disentangling.interventions import Represent, beta_vae_score, factor_vae_score
+from vae_course.disentangling.matrices import draw_information
 from vae_course.disentangling.mig import (
     information_by_chance,
     mutual_information_gap,
@@ -60,6 +61,7 @@ __all__ = [
     "dci",
     "diagonal_gap",
     "dip_penalty",
+    "draw_information",
     "factor_vae_score",
     "information_by_chance",
     "minibatch_weights",

@@ -37,8 +37,8 @@ def information_by_chance(factors: Tensor, bins: int = 20) -> Tensor:
     """(bins − 1) (values − 1) / (2 N H(v_k)): what `normalized_information` gives for mere noise.
 
     A histogram of N points sees, on average, this share of a factor in a latent that knows nothing
-    of it. It is the first term of an expansion in 1 / N: right where each cell has a few points,
-    too large where cells outnumber them.
+    of it. It is the first term of an expansion in 1 / N: right where each of the bins · values
+    cells has a few points, some 20 % too small at one point a cell.
 
     Args:
         factors: values, `(N, K)`.
@@ -47,11 +47,16 @@ def information_by_chance(factors: Tensor, bins: int = 20) -> Tensor:
     Returns:
         Shape `(K,)`.
 
+    Raises:
+        ValueError: a factor does not vary.
+
     Source: Miller (1955), Note on the bias of information estimates.
     """
     chances = []
-    for column in factors.T:
+    for k, column in enumerate(factors.T):
         _, counts = column.unique(return_counts=True)
+        if len(counts) < 2:
+            raise ValueError(f"factor {k} has one value only: leave this column out")
         p = counts.double() / len(column)
         entropy = -(p * p.log()).sum()
         chances.append((bins - 1) * (len(counts) - 1) / (2 * len(column) * entropy))
