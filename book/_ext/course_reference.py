@@ -241,7 +241,7 @@ def as_plain_text(
 
 
 NOTATION_ROW = re.compile(
-    r"^\| (?P<formula>.*\$.*) \| (?P<places>.*) \| (?P<functions>`.*`) \|$", re.MULTILINE
+    r"^\| (?P<formula>.*\$.*) \| (?P<places>.*) \| (?P<functions>`.*) \|$", re.MULTILINE
 )
 MATH = re.compile(r"\$([^$]+)\$")
 LINK = re.compile(r"\[([^\]]+)\]\(([\w/]+)\.ipynb\)")
