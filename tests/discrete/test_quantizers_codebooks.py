@@ -207,7 +207,7 @@ if __name__ == "__main__":
 def test_two_processes_share_one_codebook(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(TWO)
-    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True)
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=300)
     first, second = ((tmp_path / f"shown{rank}").read_text() for rank in range(2))
     assert first == second  # one codebook, and one perplexity of both halves, with restarts too
     z = torch.randn(8, 5, 4, generator=seeded())
