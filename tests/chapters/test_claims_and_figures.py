@@ -71,6 +71,7 @@ FIGURE = '<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaptio
         {"text/html": FIGURE.format(alt="a curve", data="AAAA")},
         {"text/html": ["<p>an i<b>m</b>g</p>\n", FIGURE.format(alt="b", data="A\nA")]},
         {"text/markdown": "![a curve](x.png)", "text/plain": "<img>"},
+        {"text/html": "<svg role='img'><title>a curve</title><g><path/></g></svg><p>words</p>"},
     ],
 )
 def test_pictures_with_words_are_fine(bundle):
@@ -86,6 +87,11 @@ def test_pictures_with_words_are_fine(bundle):
         ({"text/html": '<IMG alt=" " src=x.png>'}, "no alt text"),
         ({"text/html": ["<img\n", " alt src='x.png'/>"]}, "no alt text"),
         ({"text/markdown": "![](x.png)"}, "no alt text"),
+        ({"text/html": "<svg><path d='M0 0'/><text>x</text></svg>"}, "no alt text"),
+        ({"text/html": "<svg/>"}, "no alt text"),
+        ({"text/html": "<svg><title> </title></svg>"}, "no alt text"),
+        ({"text/html": "<svg><g><title>a part</title></g></svg>"}, "no alt text"),
+        ({"text/html": "<title>a page</title><svg></svg><p>words</p>"}, "no alt text"),
     ],
 )
 def test_a_picture_without_words_is_named_by_its_cell(bundle, problem):

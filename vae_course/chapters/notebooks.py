@@ -114,18 +114,36 @@ def unlinked(text: str, *, absent: Callable[[str], bool]) -> str:
 
 
 class _Images(HTMLParser):
-    """Collects the alt text (None if there is none) of every image in a piece of HTML."""
+    """Collects the alt text (None if there is none) of every image in a piece of HTML.
+
+    That of an inline SVG is its title.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.alts: list[str | None] = []
+        self._path: list[str] = []  # the SVG tags that are open
         self.feed(_INLINE_DATA.sub("", html))  # the picture itself is long and holds no tag
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the alt text of an image."""
+        """Note the alt text of an image, and that an SVG begins."""
         if tag == "img":
             self.alts.append(dict(attrs).get("alt"))
+        if tag == "svg" and not self._path:
+            self.alts.append(None)
+        if tag == "svg" or self._path:
+            self._path.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note that an SVG, or a part of one, ends."""
+        if tag in self._path:
+            del self._path[self._path.index(tag) :]
+
+    def handle_data(self, data: str) -> None:
+        """Note the title of an SVG."""
+        if self._path == ["svg", "title"]:
+            self.alts[-1] = data
 
 
 def find_problems(notebook: Notebook) -> list[str]:
