@@ -106,7 +106,6 @@ class Box:
     text: str
     width: float = 32
     height: float = 32
-    color: str = INK
     shade: float = 0
 
     def exit(self, start: Point, way: Point) -> float:
@@ -123,7 +122,7 @@ class Box:
         left, top = self.x - self.width / 2, self.y - self.height / 2
         place = f'x="{number(left)}" y="{number(top)}"'
         size = f'width="{number(self.width)}" height="{number(self.height)}" rx="4"'
-        return f"<rect {place} {size}{_paint(self.color, self.shade)}/>"
+        return f"<rect {place} {size}{_shaded(self.shade)}/>"
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,6 @@ class Circle:
     y: float
     text: str
     radius: float = 17
-    color: str = INK
     shade: float = 0
 
     def exit(self, start: Point, way: Point) -> float:
@@ -146,7 +144,7 @@ class Circle:
     def draw(self) -> str:
         """Draw the circle."""
         place = f'cx="{number(self.x)}" cy="{number(self.y)}" r="{number(self.radius)}"'
-        return f"<circle {place}{_paint(self.color, self.shade)}/>"
+        return f"<circle {place}{_shaded(self.shade)}/>"
 
 
 @dataclass(frozen=True)
@@ -170,7 +168,7 @@ class Network:
         a, b = self.x - self.width / 2, self.x + self.width / 2
         y, left, right = self.y, self.left / 2, self.right / 2
         corners = ((a, y - left), (b, y - right), (b, y + right), (a, y + left))
-        return f'<path d="M{_path(*corners)}Z"{_paint(INK, 0.06)}/>'
+        return f'<path d="M{_path(*corners)}Z"{_shaded(0.06)}/>'
 
 
 Node = Box | Circle | Network
@@ -211,19 +209,17 @@ def line(*points: Point, color: str = INK, dashed: bool = False) -> str:
     return f'<path d="M{_path(*points)}"{_dashes(dashed)}{_color(color)}/>'
 
 
-def cross(x: float, y: float, color: str = INK, size: float = 4.5) -> str:
+def cross(x: float, y: float, color: str = INK) -> str:
     """Draw a cross: no way through."""
-    a, b, c, d = (number(value) for value in (x - size, y - size, x + size, y + size))
+    a, b, c, d = (number(value) for value in (x - 4.5, y - 4.5, x + 4.5, y + 4.5))
     return f'<path d="M{a},{b} {c},{d}M{a},{d} {c},{b}" stroke-width="2"{_color(color)}/>'
 
 
-def frame(
-    left: float, top: float, right: float, bottom: float, color: str = INK, dashed: bool = False
-) -> str:
+def frame(left: float, top: float, right: float, bottom: float, dashed: bool = False) -> str:
     """Draw a rectangle around what belongs together."""
     place = f'x="{number(left)}" y="{number(top)}"'
     size = f'width="{number(right - left)}" height="{number(bottom - top)}" rx="6"'
-    return f"<rect {place} {size}{_dashes(dashed)}{_color(color)}/>"
+    return f"<rect {place} {size}{_dashes(dashed)}/>"
 
 
 def _border(node: Node, toward: Point, aside: float, gap: float = 0) -> Point:
@@ -258,9 +254,8 @@ def _color(color: str) -> str:
     return "" if color == INK else f' color="{color}"'
 
 
-def _paint(color: str, shade: float) -> str:
-    fill = f' fill="{INK}" fill-opacity="{shade:g}"' if shade else ""
-    return fill + _color(color)
+def _shaded(shade: float) -> str:
+    return f' fill="{INK}" fill-opacity="{shade:g}"' if shade else ""
 
 
 Pieces = tuple[Node | Label | str, ...]
@@ -287,6 +282,7 @@ def sheet(width: float, height: float, pieces: Pieces, *, title: str, alt: str) 
         f"<title>{escape(title, quote=False)}</title><desc>{escape(alt, quote=False)}</desc>"
         f'<g fill="none" stroke="{INK}" stroke-width="1.4" stroke-linejoin="round">'
         f"{''.join(lines)}</g>"
-        f'<g fill="{INK}" text-anchor="middle" font-family="{_MATH}" font-size="{_MATH_SIZE}">'
+        f'<g aria-hidden="true" fill="{INK}" text-anchor="middle" '
+        f'font-family="{_MATH}" font-size="{_MATH_SIZE}">'
         f"{''.join(label.draw() for label in labels)}</g></svg>"
     )

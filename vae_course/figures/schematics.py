@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from math import hypot
 from typing import Any
 
 from vae_course.figures.captioned import need_words, with_caption
@@ -148,19 +149,19 @@ def inference_schematic(*, caption: str) -> Schematic:
 
 def gradient_schematic(*, caption: str) -> Schematic:
     """Draw where the gradient of f(z) passes: not through a draw, but through μ + σ ⊙ ε."""
-    draw, formula = Circle(80, 122, "$z$"), Box(272, 122, "$z = μ + σ ⊙ ε$", 116)
+    draw, formula = Circle(80, 122, "$z$"), Box(272, 122, "$z = μ + σ ⊙ ε$", 140)
     left, right = Box(80, 52, "$f(z)$", 46), Box(272, 52, "$f(z)$", 46)
     mu, sigma = Box(50, 200, "$μ$"), Box(110, 200, "$σ$")
-    mean, spread, noise = Box(212, 200, "$μ$"), Box(272, 200, "$σ$"), Circle(332, 200, "$ε$")
+    mean, spread, noise = Box(222, 200, "$μ$"), Box(272, 200, "$σ$"), Circle(322, 200, "$ε$")
     pieces: Pieces = (
         *(draw, formula, left, right, mu, sigma, mean, spread, noise),
         *_there_and_back(draw, left),
         *_there_and_back(formula, right),
         *_blocked(mu, draw),
         *_blocked(sigma, draw),
-        *_there_and_back(mean, formula),
+        *_there_and_back(mean, Box(mean.x, formula.y, "")),
         *_there_and_back(spread, formula),
-        arrow(noise, formula),
+        arrow(noise, Box(noise.x, formula.y, "")),
         Label(80, 16, "a draw"),
         Label(272, 16, "the same, reparameterized"),
         Label(104, 122, "$∼ N(μ, σ^2)$", anchor="start"),
@@ -294,12 +295,12 @@ def _there_and_back(start: Node, end: Node) -> Pieces:
 
 
 def _blocked(start: Node, end: Node) -> Pieces:
+    """A value that goes on, and beside it a gradient that is crossed out."""
+    dx, dy = start.x - end.x, start.y - end.y
+    aside = 5 / hypot(dx, dy)
+    middle = (end.x + dx / 2 - aside * dy, end.y + dy / 2 + aside * dx)
     back = arrow(end, start, aside=5, color=ORANGE, dashed=True)
-    return (
-        arrow(start, end, aside=5),
-        back,
-        cross((start.x + end.x) / 2, (start.y + end.y) / 2, ORANGE),
-    )
+    return (arrow(start, end, aside=5), back, cross(*middle, ORANGE))
 
 
 def _infer(start: Node, end: Node, aside: float = 0) -> str:
