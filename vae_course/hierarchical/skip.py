@@ -11,8 +11,8 @@ from vae_course.distributions import DiagonalGaussian, diagonal_kl
 from vae_course.hierarchical.vae import StackOutput, as_gaussian, repeated
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MLPDecoder
+from vae_course.models.shapes import as_image_shape, check_images
+from vae_course.networks import MLPDecoder
 
 
 class SkipVAE(Model):
@@ -55,8 +55,8 @@ class SkipVAE(Model):
         super().__init__()
         if not latents:
             raise ValueError("a stack without latent layers: give at least one size")
-        channels, height, rows = image_shape
-        self.image_shape: ImageShape = (channels, height, rows)
+        self.image_shape = as_image_shape(image_shape)
+        channels, height, rows = self.image_shape
         self.latent_dims = tuple(latents)
         self.likelihood, per_pixel = likelihood_part(likelihood)
         self.start = nn.Parameter(torch.zeros(width))
@@ -93,7 +93,7 @@ class SkipVAE(Model):
         Raises:
             ValueError: the images do not have the model's shape, or samples < 1.
         """
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.trunks)
         if samples < 1:
             raise ValueError(f"samples = {samples}: inference draws at least one")
         features, rising = [], x.flatten(1)
