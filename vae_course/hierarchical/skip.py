@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian, diagonal_kl
-from vae_course.hierarchical.vae import StackOutput, as_gaussian, repeated
+from vae_course.hierarchical.vae import StackOutput, as_gaussian
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import as_image_shape, check_images
