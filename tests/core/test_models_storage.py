@@ -24,7 +24,7 @@ from vae_course.discrete import VQVAE, CodePrior
 from vae_course.disentangling import FactorVAE
 from vae_course.families import GAN, CouplingFlow, Diffusion, NoiseNetwork
 from vae_course.heads import FullCovarianceVAE, VarianceHeadVAE
-from vae_course.hierarchical import HierarchicalVAE
+from vae_course.hierarchical import HierarchicalVAE, SkipVAE
 from vae_course.likelihoods import GaussianLikelihood
 from vae_course.metrics import Classifier
 from vae_course.models import (
@@ -73,6 +73,7 @@ MODELS = {
     "VQVAE": lambda: VQVAE(SHAPE, width=4, residual=(1, 2), codebook_size=5, dim=3, decay=0.9),
     "CodePrior": lambda: CodePrior(5, (2, 3), width=8, heads=2, layers=1),
     "HierarchicalVAE": lambda: HierarchicalVAE(SHAPE, (3, 2), widths=((6,), (4,))),
+    "SkipVAE": lambda: SkipVAE(SHAPE, (3, 2), width=6),
     "VampPriorVAE": lambda: VampPriorVAE(VAE(SHAPE, 3, **SMALL), torch.rand(4, *SHAPE)),
     "GAN": lambda: GAN(width=4),
     "CouplingFlow": lambda: CouplingFlow(2, 4),

@@ -7,12 +7,14 @@ from vae_course.hierarchical.estimates import (
     variance_shares,
 )
 from vae_course.hierarchical.objectives import HierarchicalLoss, StackedModel, StackedPass
+from vae_course.hierarchical.skip import SkipVAE
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
 
 __all__ = [
     "HierarchicalLoss",
     "HierarchicalVAE",
+    "SkipVAE",
     "StackEstimate",
     "StackOutput",
     "StackedModel",

@@ -44,6 +44,14 @@ class StackOutput:
     kl: Tensor
     p: Distribution
 
+    def log_weights(self, x: Tensor) -> Tensor:
+        """log p(x|z) + Σ_l (log p(z_l|·) − log q(z_l|·)) of the pass's stacks, `(batch, k)`."""
+        k = len(self.z[0]) // len(x)
+        log_px = self.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
+        terms = zip(self.q, self.prior, self.z, strict=True)
+        log_w: Tensor = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
+        return log_w.view(k, len(x)).T
+
 
 _Gaussians = tuple[DiagonalGaussian, ...]
 _Layers = tuple[_Gaussians, _Gaussians, tuple[Tensor, ...]]  # q, prior and z, z_1 first
@@ -155,7 +163,7 @@ class HierarchicalVAE(Model):
         if above is None:
             zeros = next(self.parameters()).new_zeros(count, self.latent_dims[layer - 1])
             return DiagonalGaussian(zeros, zeros)
-        return _gaussian(self.conditionals[layer - 1](above))
+        return as_gaussian(self.conditionals[layer - 1](above))
 
     def decode(self, z: Tensor) -> Distribution:
         """Return p(x|z_1) for codes of the first layer, `(batch, latent)`."""
@@ -186,10 +194,10 @@ class HierarchicalVAE(Model):
 
     def _climb(self, x: Tensor, samples: int, generator: torch.Generator | None) -> _Layers:
         """Bottom-up: q(z_1|x), a sample of it, q(z_2|z_1), a sample of it, …"""
-        q = [_repeated(_gaussian(self.heads[0](self.trunks[0](x))), samples)]
+        q = [repeated(as_gaussian(self.heads[0](self.trunks[0](x))), samples)]
         z = [q[0].rsample(generator=generator)]
         for trunk, head in zip(self.trunks[1:], self.heads[1:], strict=True):
-            q.append(_gaussian(head(trunk(z[-1]))))
+            q.append(as_gaussian(head(trunk(z[-1]))))
             z.append(q[-1].rsample(generator=generator))
         prior = [self.prior(layer, above) for layer, above in enumerate(z[1:], start=1)]
         prior.append(self.prior(self.layers, count=len(z[0])))
@@ -202,7 +210,7 @@ class HierarchicalVAE(Model):
         features, evidence = x, []
         for trunk, head in zip(self.trunks, self.heads, strict=True):
             features = trunk(features)
-            evidence.append(_repeated(_gaussian(head(features)), samples))
+            evidence.append(repeated(as_gaussian(head(features)), samples))
         q = [evidence[-1]]
         z = [q[0].rsample(generator=generator)]
         prior = [self.prior(self.layers, count=len(z[0]))]
@@ -237,11 +245,7 @@ class HierarchicalVAE(Model):
 
         Source: Burda et al. (2016), equation 8, with z all layers together.
         """
-        out = self.infer(x, k, generator)
-        log_px = out.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
-        terms = zip(out.q, out.prior, out.z, strict=True)
-        log_w: Tensor = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
-        return log_w.view(k, len(x)).T
+        return self.infer(x, k, generator).log_weights(x)
 
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
@@ -271,7 +275,7 @@ class HierarchicalVAE(Model):
         return tuple(stack)
 
 
-def _gaussian(numbers: Tensor) -> DiagonalGaussian:
+def as_gaussian(numbers: Tensor) -> DiagonalGaussian:
     """Take mean and log-variance, the second as 10 tanh(· / 10), as NVAE's code does.
 
     Without a bound, the variance of an unused layer that passes codes on falls until KLs overflow.
@@ -280,7 +284,7 @@ def _gaussian(numbers: Tensor) -> DiagonalGaussian:
     return DiagonalGaussian(mean, 10 * (log_var / 10).tanh())
 
 
-def _repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
+def repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
     """The same Gaussians `samples` times over: `(batch, …)` => `(samples · batch, …)`."""
     if samples == 1:
         return q
