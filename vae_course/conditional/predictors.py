@@ -9,7 +9,7 @@ from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
 from vae_course.models.shapes import check_images
-from vae_course.networks import Activation, ImageShape, MLPEncoder
+from vae_course.networks import Activation, ImageShape, MLPEncoder, as_image_shape, as_size
 
 
 class LabelPredictor(Model):
@@ -32,13 +32,13 @@ class LabelPredictor(Model):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
-        self.network = MLPEncoder(self.image_shape, widths, classes, activation)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
+        self.classes = as_size("classes", classes)
+        self.network = MLPEncoder(self.image_shape, widths, self.classes, activation)
 
     def forward(self, x: Tensor) -> Categorical:
         """Return p(y|x) for images `(batch, channels, height, width)`; batch shape `(batch,)`."""
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.network)
         return Categorical(logits=full_precision(self.network(x)), validate_args=False)
 
 
@@ -66,8 +66,8 @@ class ImagePredictor(Model):
     ) -> None:
         """Build layers and likelihood."""
         super().__init__()
-        channels, height, width = image_shape
-        self.condition: ImageShape = (condition[0], condition[1], condition[2])
+        channels, height, width = as_image_shape(image_shape)
+        self.condition: ImageShape = as_image_shape(condition, "condition")
         self.likelihood, per_pixel = likelihood_part(likelihood)
         self.output_shape = (channels * per_pixel, height, width)
         outputs = channels * per_pixel * height * width
@@ -75,6 +75,6 @@ class ImagePredictor(Model):
 
     def forward(self, y: Tensor) -> Distribution:
         """Return p(x|y) for conditions `(batch, channels, height, width)`."""
-        check_images(y, self.condition)
+        check_images(y, self.condition, self.network)
         p: Distribution = self.likelihood(self.network(y).unflatten(-1, self.output_shape))
         return p

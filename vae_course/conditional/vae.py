@@ -1,6 +1,6 @@
 """The conditional VAE: q(z|x, y), p(x|z, y) and p(z|y), where y is a label or another image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import torch
@@ -12,8 +12,18 @@ from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian, full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
-from vae_course.networks import Activation, ImageShape, MLPEncoder, check_network
+from vae_course.models.shapes import check_codes, check_images
+from vae_course.networks import (
+    Activation,
+    ImageShape,
+    MLPEncoder,
+    as_image_shape,
+    as_size,
+    as_sizes,
+    check_network,
+    check_one_precision,
+    dtype_of,
+)
 
 PRIORS = ("learned", "standard")
 
@@ -48,6 +58,8 @@ class ConditionalVAE(Model):
         torch.Size([5, 1, 8, 8])
     """
 
+    prior_mean: Tensor
+
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -64,33 +76,38 @@ class ConditionalVAE(Model):
         super().__init__()
         if prior not in PRIORS:
             raise ValueError(f"unknown prior {prior!r}; choose one of {', '.join(PRIORS)}")
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
-        self.latent_dim = latent_dim
-        self.condition = condition if isinstance(condition, int) else tuple(condition)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
+        channels, height, width = self.image_shape
+        self.latent_dim = latent_dim = as_size("latent_dim", latent_dim)
+        self.condition = _as_condition(condition)
         self.likelihood, per_pixel = likelihood_part(likelihood)
         self.output_shape = (channels * per_pixel, height, width)
-        inwards, outwards = list(widths), list(reversed(widths))
+        inwards = list(as_sizes("widths", widths))
+        outwards = inwards[::-1]
         pixels, outputs = prod(self.image_shape), prod(self.output_shape)
         if network is not None:
             self.encoder, self.decoder = network
             y = _blank(self.condition)
             check_network(self.encoder, "the encoder", (pixels,), (2 * latent_dim,), y)
             check_network(self.decoder, "the decoder", (latent_dim,), (outputs,), y)
+            check_one_precision(self.encoder, self.decoder)
         else:
             sizes = (self.condition, inwards, 2 * latent_dim, activation)
             self.encoder = ConditionedMLP(pixels, *sizes)
             self.decoder = ConditionedMLP(latent_dim, self.condition, outwards, outputs, activation)
+        dtype = dtype_of(self.decoder)
+        self.register_buffer("prior_mean", torch.zeros(latent_dim, dtype=dtype), persistent=False)
         self.prior_network = None
         if prior == "learned":
-            self.prior_network = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
+            learned = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
+            self.prior_network = learned.to(dtype)
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), one for each condition, event `(latent,)`."""
         self._check_condition(y)
         if self.prior_network is None:
             leading = y.shape if isinstance(self.condition, int) else y.shape[:1]
-            mean = torch.zeros(*leading, self.latent_dim, device=y.device)
+            mean = self.prior_mean.expand(*leading, -1)
             return DiagonalGaussian(mean, mean)
         mean, log_var = full_precision(self.prior_network(y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
@@ -106,18 +123,14 @@ class ConditionalVAE(Model):
         Raises:
             ValueError: the images or the conditions are not what the model takes.
         """
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.encoder)
         self._check_condition(y)
         mean, log_var = full_precision(self.encoder(x.flatten(1), y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 
     def decode(self, z: Tensor, y: Tensor) -> Distribution:
         """Return p(x|z, y) for codes `(..., latent)` and conditions that broadcast with them."""
-        if z.shape[-1] != self.latent_dim:
-            raise ValueError(
-                f"codes have shape {tuple(z.shape)} but this model's latent size is "
-                f"{self.latent_dim}"
-            )
+        check_codes(z, self.latent_dim, self.decoder)
         self._check_condition(y)
         outputs = self.decoder(z, y)
         p: Distribution = self.likelihood(outputs.unflatten(-1, self.output_shape))
@@ -137,6 +150,13 @@ class ConditionalVAE(Model):
                 f"the condition has shape {tuple(y.shape)} but this model takes (batch, "
                 f"{', '.join(map(str, self.condition))})"
             )
+
+
+def _as_condition(condition: Condition) -> int | ImageShape:
+    """How many classes, or the shape of an image."""
+    if isinstance(condition, Iterable):
+        return as_image_shape(condition, "condition")
+    return as_size("condition", condition)
 
 
 def _blank(condition: Condition) -> Tensor:
@@ -228,18 +248,18 @@ class SemiSupervisedVAE(Model):
     ) -> None:
         """Build the conditional VAE, then the classifier."""
         super().__init__()
-        self.classes = classes
+        self.classes = as_size("classes", classes)
         self.vae = ConditionalVAE(
             image_shape,
             latent_dim,
-            condition=classes,
+            condition=self.classes,
             widths=widths,
             likelihood=likelihood,
             activation=activation,
             prior="standard",
         )
         self.classifier = LabelPredictor(
-            image_shape, classes=classes, widths=widths, activation=activation
+            image_shape, classes=self.classes, widths=widths, activation=activation
         )
 
     def classify(self, x: Tensor) -> torch.distributions.Categorical:

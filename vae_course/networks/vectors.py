@@ -8,8 +8,8 @@ from math import prod
 from torch import Tensor, nn
 
 from vae_course.networks.own import check_network
-
-ImageShape = tuple[int, int, int]
+from vae_course.networks.precision import check_one_precision
+from vae_course.networks.sizes import ImageShape, as_sizes
 
 Network = str | tuple[nn.Module, nn.Module]
 """A name from `NETWORKS`, or an encoder and a decoder of your own."""
@@ -76,7 +76,7 @@ class MLPEncoder(nn.Module):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        self.layers = _mlp([prod(image_shape), *widths, outputs], activation)
+        self.layers = _mlp([prod(image_shape), *as_sizes("widths", widths), outputs], activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Flatten the image and run the layers."""
@@ -103,7 +103,8 @@ class MLPDecoder(nn.Module):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        self.layers = _mlp([inputs, *reversed(widths), prod(output_shape)], activation)
+        hidden = reversed(as_sizes("widths", widths))
+        self.layers = _mlp([inputs, *hidden, prod(output_shape)], activation)
         self.output_shape = output_shape
 
     def forward(self, z: Tensor) -> Tensor:
@@ -114,7 +115,7 @@ class MLPDecoder(nn.Module):
 
 def _coarse_size(image_shape: ImageShape, widths: Sequence[int]) -> tuple[int, int]:
     """Height and width after as many halvings as there are widths."""
-    factor = 2 ** len(widths)
+    factor = 2 ** len(as_sizes("widths", widths))
     _, height, width = image_shape
     if not widths or height % factor or width % factor:
         raise ValueError(
@@ -243,6 +244,7 @@ def encoder_and_decoder(
         own_encoder, own_decoder = network
         check_network(own_encoder, "the encoder", image_shape, (outputs,))
         check_network(own_decoder, "the decoder", (inputs,), output_shape)
+        check_one_precision(own_encoder, own_decoder)
         return own_encoder, own_decoder
     if not isinstance(network, str) or network not in NETWORKS:
         raise ValueError(
