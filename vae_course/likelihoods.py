@@ -20,13 +20,44 @@ from vae_course.distributions import (
 
 _IMAGE_DIMS = 3  # channels, height, width
 _TO_UNIT = (
-    "scale the images to [0, 1] (bytes by vae_course.data.to_unit), or choose the likelihood "
-    "'gaussian'"
+    "scale the images to [0, 1] (gray levels from 0 to 255 by x / 255, bytes by "
+    "vae_course.data.to_unit), or choose the likelihood 'gaussian'"
 )
 
 
+class IndependentPixels(Independent):
+    """Pixels as one event; what is no image of its shape would be broadcast, and is refused."""
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Sum over the pixels of images `(..., channels, height, width)`.
+
+        Raises:
+            TypeError: not a tensor of floats.
+            ValueError: images of another shape.
+        """
+        _check_images(value, self.event_shape)
+        log_p: Tensor = super().log_prob(value)
+        return log_p
+
+
 def _over_images(pixels: Distribution) -> Distribution:
-    return Independent(pixels, _IMAGE_DIMS, validate_args=False)
+    return IndependentPixels(pixels, _IMAGE_DIMS, validate_args=False)
+
+
+def _check_images(x: object, image_shape: torch.Size) -> None:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"log_prob takes a tensor of images, not a {type(x).__name__}")
+    if x.shape[-_IMAGE_DIMS:] != image_shape:
+        raise ValueError(
+            f"images have shape {tuple(x.shape)} but p(x|z) is over (..., "
+            f"{', '.join(map(str, image_shape))}): gray ones have an axis of channels too, "
+            "x[:, None], and the channels come before height and width"
+        )
+    if not x.is_floating_point():
+        raise TypeError(
+            f"images are {x.dtype} but p(x|z) is of floats: give vae_course.data.to_unit(x) for "
+            "gray levels, x.float() for zeros and ones"
+        )
 
 
 class Likelihood(nn.Module):
@@ -151,8 +182,8 @@ class DiscretizedLogisticLikelihood(Likelihood):
     parameters_per_pixel = 2
     support = DiscretizedLogistic.support
     way_out = (
-        "scale the images to [0, 1] and round them to the gray levels, (255 * x).round() / 255, or "
-        "choose the likelihood 'continuous-bernoulli'"
+        "scale the images to [0, 1] (gray levels from 0 to 255 by x / 255) and round them to the "
+        "gray levels, (255 * x).round() / 255, or choose the likelihood 'continuous-bernoulli'"
     )
 
     def forward(self, outputs: Tensor) -> Distribution:

@@ -66,9 +66,10 @@ class ImagePredictor(Model):
     ) -> None:
         """Build layers and likelihood."""
         super().__init__()
-        channels, height, width = as_image_shape(image_shape)
+        shape = as_image_shape(image_shape)
+        channels, height, width = shape
         self.condition: ImageShape = as_image_shape(condition, "condition")
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood, shape)
         self.output_shape = (channels * per_pixel, height, width)
         outputs = channels * per_pixel * height * width
         self.network = MLPEncoder(self.condition, list(reversed(widths)), outputs, activation)

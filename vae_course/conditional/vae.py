@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_course.conditional.labels import check_classes, check_kind
 from vae_course.conditional.networks import Condition, ConditionedMLP
 from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian, full_precision
@@ -80,7 +81,7 @@ class ConditionalVAE(Model):
         channels, height, width = self.image_shape
         self.latent_dim = latent_dim = as_size("latent_dim", latent_dim)
         self.condition = _as_condition(condition)
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.output_shape = (channels * per_pixel, height, width)
         inwards = list(as_sizes("widths", widths))
         outwards = inwards[::-1]
@@ -140,16 +141,25 @@ class ConditionalVAE(Model):
         """Return the model of x under one condition: a single label, or one for each image."""
         return Given(self, y)
 
-    def _check_condition(self, y: Tensor) -> None:
-        """Refuse what is not a label, or not an image of the condition's shape."""
+    def check_labels(self, y: Tensor) -> None:
+        """Refuse conditions that the model does not know, a label beyond its classes say.
+
+        Raises:
+            TypeError: not a tensor.
+            ValueError: no labels, or unknown ones; or no images of the condition's shape.
+        """
+        self._check_condition(y)
         if isinstance(self.condition, int):
-            if y.is_floating_point():
-                raise ValueError(f"labels are whole numbers, not {y.dtype}")
-        elif y.dim() != 4 or tuple(y.shape[1:]) != self.condition:
-            raise ValueError(
-                f"the condition has shape {tuple(y.shape)} but this model takes (batch, "
-                f"{', '.join(map(str, self.condition))})"
-            )
+            check_classes(y, self.condition)
+
+    def _check_condition(self, y: Tensor) -> None:
+        """Look at every condition here; of labels on a GPU at their kind, without waiting."""
+        if not isinstance(self.condition, int):
+            check_images(y, self.condition, self.encoder, "conditions")
+            return
+        check_kind(y)
+        if y.device.type == "cpu":
+            check_classes(y, self.condition)
 
 
 def _as_condition(condition: Condition) -> int | ImageShape:
@@ -194,10 +204,15 @@ class Given:
     """
 
     def __init__(self, model: ConditionalVAE, y: Tensor | int) -> None:
-        """Hold the model and the condition, on the model's device."""
+        """Hold the model and the condition, on the model's device.
+
+        Raises:
+            ValueError: a condition that the model does not know.
+        """
         device = next(model.parameters()).device
         self.model = model
         self.latent_dim = model.latent_dim
+        model.check_labels(torch.as_tensor(y))  # once, and here on a GPU too
         self.y = torch.as_tensor(y, device=device)
 
     def prior(self) -> DiagonalGaussian:

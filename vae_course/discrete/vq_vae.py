@@ -85,7 +85,7 @@ class VQVAE(Model):
         self.image_shape: ImageShape = as_image_shape(image_shape)
         channels, height, wide = self.image_shape
         self.quantizer = _quantizer(quantizer, settings)
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         output_shape, dim = (channels * per_pixel, height, wide), self.quantizer.dim
         self.encoder: nn.Module
         self.decoder: nn.Module

@@ -108,7 +108,7 @@ class HierarchicalVAE(Model):
         self.image_shape: ImageShape = as_image_shape(image_shape)
         channels, height, width = self.image_shape
         self.inference = inference
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.latent_dims = tuple(_latent_size(layer, size) for layer, size in enumerate(latents))
         if isinstance(network, str):
             stages = self._stages(network, latents, widths, activation, per_pixel)

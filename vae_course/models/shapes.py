@@ -8,46 +8,51 @@ from torch import Tensor, nn
 from vae_course.networks import ImageShape, check_precision
 
 
-def way_to_shape(found: Sequence[int], wanted: ImageShape) -> str:
-    """Say how a batch of images `(N, *found)` gets the shape `(N, *wanted)`."""
+def way_to_shape(shape: Sequence[int], wanted: ImageShape) -> str:
+    """Say how what has this shape becomes a batch of images, `(N, *wanted)`."""
+    found = tuple(shape[1:])
     channels, height, width = wanted
-    if tuple(found) == (height, width, channels):
+    if tuple(shape) == wanted:
+        return "this is a single image, and images[None] a batch of one"
+    if found == (height, width, channels):
         return (
             "the channels come first: images.permute(0, 3, 1, 2), with numpy .transpose(0, 3, 1, 2)"
         )
-    if tuple(found) == (height, width):
+    if found == (height, width):
         return "an axis of channels is missing: images[:, None]"
     if len(found) == 1 and prod(found) == prod(wanted):
         return f"fold the pixels: images.reshape(-1, {channels}, {height}, {width})"
     return "resize, crop or transpose them, or build the model with their image_shape, (C, H, W)"
 
 
-def check_images(x: object, image_shape: ImageShape, network: nn.Module) -> None:
+def check_images(
+    x: object, image_shape: ImageShape, network: nn.Module, what: str = "images"
+) -> None:
     """Refuse what is not a batch of images of a shape, as floats that a network computes in.
+
+    Args:
+        x: the images.
+        image_shape: `(channels, height, width)`.
+        network: what reads them.
+        what: what the message calls them.
 
     Raises:
         TypeError: not a tensor.
         ValueError: another shape, whole numbers, or another precision than the network's.
     """
     if not isinstance(x, Tensor):
-        raise TypeError(f"images are a {type(x).__name__}, not a tensor of shape (batch, C, H, W)")
+        raise TypeError(f"{what} are a {type(x).__name__}, not a tensor of shape (batch, C, H, W)")
     if x.dim() != 4 or tuple(x.shape[1:]) != image_shape:
         raise ValueError(
-            f"images have shape {tuple(x.shape)} but this model takes (batch, "
-            f"{', '.join(map(str, image_shape))}): {_way_in(x, image_shape)}"
+            f"{what} have shape {tuple(x.shape)} but this model takes (batch, "
+            f"{', '.join(map(str, image_shape))}): {way_to_shape(x.shape, image_shape)}"
         )
     if not x.is_floating_point():
         raise ValueError(
-            f"images are {x.dtype} but a model takes floats: use vae_course.data.to_unit for "
+            f"{what} are {x.dtype} but a model takes floats: use vae_course.data.to_unit for "
             "gray levels or vae_course.data.binarize for zeros and ones"
         )
-    check_precision("images", x, network)
-
-
-def _way_in(x: Tensor, image_shape: ImageShape) -> str:
-    if tuple(x.shape) == image_shape:
-        return "give a single image as a batch of one, x[None]"
-    return way_to_shape(x.shape[1:], image_shape)
+    check_precision(what, x, network)
 
 
 def check_codes(z: object, latent_dim: int, network: nn.Module) -> None:

@@ -52,7 +52,7 @@ class VAE(Model):
 
     Raises:
         TypeError: sizes that are not whole numbers, or a likelihood that is a class.
-        ValueError: an unknown network, likelihood or activation, or sizes or images that do not fit.
+        ValueError: an unknown network, likelihood or activation, or what does not fit.
 
     Source: Kingma & Welling (2014); Rezende et al. (2014).
 
@@ -90,7 +90,7 @@ class VAE(Model):
         super().__init__()
         self.image_shape: ImageShape = as_image_shape(image_shape)
         self.latent_dim = as_size("latent_dim", latent_dim)
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.encoder, self.decoder = encoder_and_decoder(
             network,
             self.image_shape,

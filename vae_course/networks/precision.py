@@ -25,9 +25,9 @@ def check_precision(what: str, x: Tensor, network: nn.Module) -> None:
     """
     dtype = dtype_of(network)
     if dtype not in (None, x.dtype):
+        other = f", or model.to({x.dtype})" if x.is_floating_point() else ""
         raise ValueError(
-            f"{what} are {x.dtype} but the model computes in {dtype}: cast them, .to({dtype}), or "
-            "the model; q(z|x) and all terms are float32, or float64 of a model.double()"
+            f"{what} are {x.dtype} but the model computes in {dtype}: use .to({dtype}){other}"
         )
 
 

@@ -248,7 +248,7 @@ def encoder_and_decoder(
         return own_encoder, own_decoder
     if not isinstance(network, str) or network not in NETWORKS:
         raise ValueError(
-            f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}, or give your own "
+            f"unknown network {' '.join(repr(network).split()):.60}; choose one of {', '.join(NETWORKS)}, or give your own "
             "as (encoder, decoder)"
         )
     encoder, decoder = NETWORKS[network]

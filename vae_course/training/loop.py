@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from vae_course import storage
 from vae_course.data import Labeled
+from vae_course.networks import dtype_of
 from vae_course.schedules import Schedule
 from vae_course.training import front
 from vae_course.training.checkpoint import load_checkpoint, room_needed, save_checkpoint
@@ -183,11 +184,13 @@ def fit(
         OSError: the checkpoint cannot be written, which is tried before the first step.
         DivergenceError: a term is not finite; it names the step, the term and what to try.
     """
-    fabric = fabric or default_fabric()
+    fabric = default_fabric() if fabric is None else fabric
+    front.check_fabric(fabric)
     fabric.launch()
     front.check_call(model, loss, epochs, seed)
     change = as_transform(transform)
-    reader = Reader(wants_labels(loss), front.dtype_of(model), seed, fabric)
+    dtype, check = dtype_of(model) or torch.float32, front.label_check(loss, model)
+    reader = Reader(wants_labels(loss), dtype, seed, fabric, check)
     train = reader.open(data, "data", batch_size)
     held_out = None
     if validation is not None:
