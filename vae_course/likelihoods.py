@@ -25,7 +25,7 @@ _TO_UNIT = (
 )
 
 
-class IndependentPixels(Independent):
+class IndependentPixels(Independent):  # type: ignore[type-arg]
     """Pixels as one event; what is no image of its shape would be broadcast, and is refused."""
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -294,7 +294,7 @@ def _repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
     return DiagonalGaussian(q.mean.repeat(samples, 1), q.log_var.repeat(samples, 1))
 
 
-def _latent_size(layer: int, size: int | Sequence[int]) -> int:
+def _latent_size(layer: int, size: Any) -> int:
     """How many numbers a layer has, whose size or map's shape is given."""
     if isinstance(size, Sequence):
         return prod(as_sizes(f"latents[{layer}]", size))

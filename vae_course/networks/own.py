@@ -33,9 +33,9 @@ def check_network(
         ValueError: it does not take such inputs, or gives another shape.
     """
     if not isinstance(network, nn.Module):
-        if isinstance(network, type):
-            raise TypeError(f"{what} is the class {network.__name__}: make one of it")
-        raise TypeError(f"{what} is a {type(network).__name__}, not a torch.nn.Module")
+        raise TypeError(
+            f"{what} is a {type(network).__name__}, {network!r:.60}: give a torch.nn.Module, made"
+        )
     weight = next(chain(network.parameters(), network.buffers()), torch.empty(0))
     blank = torch.zeros(2, *given, dtype=dtype_of(network), device=weight.device)
     modes = [(module, module.training) for module in network.modules()]

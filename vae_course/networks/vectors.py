@@ -247,8 +247,9 @@ def encoder_and_decoder(
         check_one_precision(own_encoder, own_decoder)
         return own_encoder, own_decoder
     if not isinstance(network, str) or network not in NETWORKS:
+        name = " ".join(repr(network).split())
         raise ValueError(
-            f"unknown network {' '.join(repr(network).split()):.60}; choose one of {', '.join(NETWORKS)}, or give your own "
+            f"unknown network {name:.60}; choose one of {', '.join(NETWORKS)}, or give your own "
             "as (encoder, decoder)"
         )
     encoder, decoder = NETWORKS[network]
