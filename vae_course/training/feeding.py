@@ -210,7 +210,7 @@ class Reader:
     dtype: torch.dtype
     seed: int
     fabric: Fabric
-    check_labels: Callable[[Tensor], None] | None = None
+    check_labels: Callable[[Tensor], None] | None
 
     def open(self, data: Any, name: str, batch_size: int | None) -> Held | Streamed:
         """Return the feed of all that `data` may be; images in memory are looked at as a whole.

@@ -33,7 +33,11 @@ _CHECK_EVERY = 50  # steps between two looks at the terms: one transfer from the
 
 
 class Objective(Protocol):
-    """Terms of a batch: `(batch,)` tensors, in a dataclass or a dict with a `loss`, or the loss."""
+    """Terms of a batch: `(batch,)` tensors, in a dataclass or a dict with a `loss`, or the loss.
+
+    A loss of labels may have `check_labels(model, labels)`, which raises on those that it cannot
+    take: `fit` calls it with the labels of all images, and of each batch of a loader.
+    """
 
     def __call__(
         self, model: Any, x: Any, step: int, generator: torch.Generator | None = None
@@ -146,7 +150,7 @@ def fit(
     Labels of the last two go to a loss that annotates its second parameter `x: Labeled`; any other
     gets images alone. Floats are cast to the weights' type; bytes need a transform.
 
-    Everything is looked at before the first step: kinds, shapes, values that are not finite, values
+    Before the first step `fit` looks at kinds, shapes, labels, values that are not finite, values
     outside the support of `model.likelihood` as the transform leaves them (all images without one,
     one batch with one).
 
