@@ -6,6 +6,7 @@ batch's shape and is in nats per image, a sum over pixels and never a mean.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,39 +26,41 @@ _TO_UNIT = (
 )
 
 
-class IndependentPixels(Independent):  # type: ignore[type-arg]
-    """Pixels as one event; what is no image of its shape would be broadcast, and is refused."""
+class ImagesOf(Independent):  # type: ignore[type-arg]
+    """A distribution of pixels as one of images: the event is `(channels, height, width)`."""
+
+    def __init__(self, pixels: Distribution) -> None:
+        """Make the last three dimensions one event."""
+        super().__init__(pixels, _IMAGE_DIMS, validate_args=False)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Sum over the pixels of images `(..., channels, height, width)`.
+        """Log-density of images `(..., channels, height, width)`, nats per image.
 
         Raises:
             TypeError: not a tensor of floats.
-            ValueError: images of another shape.
+            ValueError: another shape, which would be broadcast to images that nobody gave.
         """
-        _check_images(value, self.event_shape)
-        log_p: Tensor = super().log_prob(value)
-        return log_p
+        if not isinstance(value, Tensor):
+            raise TypeError(f"log_prob takes a tensor of images, not a {type(value).__name__}")
+        if value.shape[-_IMAGE_DIMS:] != self.event_shape:
+            raise ValueError(
+                f"images have shape {tuple(value.shape)} and p(x|z) is over images of shape "
+                f"{tuple(self.event_shape)}: give (batch, channels, height, width), by "
+                ".unsqueeze(1) where the channel is missing"
+            )
+        if not value.is_floating_point():
+            raise TypeError(
+                f"images are {value.dtype} but p(x|z) is of floats: give vae_course.data.to_unit(x)"
+                " for gray levels, x.float() for zeros and ones"
+            )
+        out: Tensor = super().log_prob(value)
+        return out
 
-
-def _over_images(pixels: Distribution) -> Distribution:
-    return IndependentPixels(pixels, _IMAGE_DIMS, validate_args=False)
-
-
-def _check_images(x: object, image_shape: torch.Size) -> None:
-    if not isinstance(x, Tensor):
-        raise TypeError(f"log_prob takes a tensor of images, not a {type(x).__name__}")
-    if x.shape[-_IMAGE_DIMS:] != image_shape:
-        raise ValueError(
-            f"images have shape {tuple(x.shape)} but p(x|z) is over (..., "
-            f"{', '.join(map(str, image_shape))}): gray ones have an axis of channels too, "
-            "x[:, None], and the channels come before height and width"
-        )
-    if not x.is_floating_point():
-        raise TypeError(
-            f"images are {x.dtype} but p(x|z) is of floats: give vae_course.data.to_unit(x) for "
-            "gray levels, x.float() for zeros and ones"
-        )
+    def expand(self, batch_shape: Any, _instance: object = None) -> "ImagesOf":
+        """Return the same images, in another batch shape."""
+        images = self._get_checked_instance(ImagesOf, _instance)
+        out: ImagesOf = super().expand(batch_shape, _instance=images)
+        return out
 
 
 class Likelihood(nn.Module):
@@ -111,7 +114,7 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits."""
-        return _over_images(BernoulliImages(logits=full_precision(outputs), validate_args=False))
+        return ImagesOf(BernoulliImages(logits=full_precision(outputs), validate_args=False))
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
@@ -127,7 +130,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits of λ."""
-        return _over_images(
+        return ImagesOf(
             ContinuousBernoulliImages(logits=full_precision(outputs), validate_args=False)
         )
 
@@ -158,7 +161,7 @@ class GaussianLikelihood(Likelihood):
         """Read the decoder's output as the mean image."""
         outputs = full_precision(outputs)
         sigma = torch.exp(self.log_sigma).expand_as(outputs)
-        return _over_images(Normal(outputs, sigma, validate_args=False))
+        return ImagesOf(Normal(outputs, sigma, validate_args=False))
 
 
 class SharedGaussianLikelihood(GaussianLikelihood):
@@ -189,7 +192,7 @@ class DiscretizedLogisticLikelihood(Likelihood):
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the first half of the channels as locations, the second as log-scales."""
         location, log_scale = full_precision(outputs).chunk(2, dim=-3)
-        return _over_images(DiscretizedLogistic(location, log_scale.clamp(-7, 7)))
+        return ImagesOf(DiscretizedLogistic(location, log_scale.clamp(-7, 7)))
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

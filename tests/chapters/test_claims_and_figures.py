@@ -1,11 +1,17 @@
 import math
+import os
 import re
 
 import pytest
 from synthetic_book import make_notebook
 
 from vae_course.chapters import records
-from vae_course.chapters.notebooks import ChapterError, find_problems
+from vae_course.chapters.notebooks import (
+    ChapterError,
+    find_problems,
+    read_notebook,
+    stripped,
+)
 from vae_course.claims import below
 
 
@@ -108,3 +114,15 @@ def test_markdown_cells_and_stored_errors_are_looked_at():
     first, second = find_problems(notebook)
     assert first.startswith("cell 1: an image has no alt text")
     assert second == "cell 3: ZeroDivisionError: by zero"
+
+
+def test_a_code_cell_without_outputs_is_stripped_like_one_that_has_none():
+    cell = {"cell_type": "code", "metadata": {}, "source": "1"}
+    notebook = {"cells": [cell, {**cell, "metadata": {"tags": ["nbval-check-output"]}}]}
+    assert [cell["outputs"] for cell in stripped(notebook)["cells"]] == [[], []]
+
+
+def test_a_pipe_is_no_notebook_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    with pytest.raises(ChapterError, match="it is no file"):
+        read_notebook(tmp_path / "pipe.ipynb")

@@ -451,3 +451,33 @@ def in_double(x: Tensor | Labeled) -> Tensor | Labeled:
     if isinstance(x, Labeled):
         return x.to(torch.float64)
     return x.double() if x.is_floating_point() else x
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, x: ELBOLoss()(model, x, 0),
+        lambda model, x: IWAELoss(2)(model, x, 0),
+        lambda model, x: DReGLoss(2)(model, x, 0),
+        lambda model, x: estimate_elbo(model, x),
+        lambda model, x: log_marginal(model, x, 4),
+    ],
+    ids=["ELBO", "IWAE", "DReG", "estimate", "marginal"],
+)
+def test_a_posterior_whose_draws_take_no_generator_is_refused_by_name(use) -> None:
+    class Plain(VAE):
+        def encode(self, x: Tensor) -> Distribution:
+            q = super().encode(x)
+            return Independent(Normal(q.mean, q.stddev), 1)
+
+    with pytest.raises(TypeError, match=r"Independent whose rsample takes no generator.*Reparam"):
+        use(Plain((1, 8, 8), 2, widths=(4,)), torch.zeros(3, 1, 8, 8))
+
+
+def test_each_images_own_posterior_is_found_without_gradients_around() -> None:
+    torch.manual_seed(0)
+    model, x = VAE((1, 8, 8), 2, widths=(4,)), torch.zeros(3, 1, 8, 8)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        q = refine_posterior(model, x, steps=3, generator=noise)
+    assert_close(q.mean, refine_posterior(model, x, steps=3, generator=noise.manual_seed(0)).mean)

@@ -179,6 +179,11 @@ MISTAKEN = {
         "width = 0",
     ),
     "no shape of a map": (lambda: VQVAE(8), TypeError, "image_shape = 8"),
+    "no shape of a stack": (
+        lambda: HierarchicalVAE((8, 8), (2,), widths=((4,),)),
+        ValueError,
+        r"image_shape = \(8, 8\) has 2 sizes",
+    ),
     "an empty layer": (
         lambda: HierarchicalVAE(GRAY, (4, 0), widths=((8,), (8,))),
         ValueError,

@@ -482,15 +482,15 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         r"data, as the model gets it: .*gray levels from 0 to 255 by x / 255",
     ),
-    "the default batch larger than data": (
-        lambda: train(UNIT, batch_size=None),
-        ValueError,
-        r"batch_size = 512 with 20 images.*batch_size=5 say \(left out, it is 512\)",
-    ),
     "gray images without channels": (
         lambda: train(UNIT[:, 0]),
         ValueError,
         r"data has images \(4, 4\).*images\[:, None\]",
+    ),
+    "color images for a gray model": (
+        lambda: train(UNIT.expand(COUNT, 3, 4, 4)),
+        ValueError,
+        r"build the model for 3 channels, or convert the images to 1",
     ),
     "flat images": (lambda: train(UNIT.flatten(1)), ValueError, r"reshape\(-1, 1, 4, 4\)"),
     "a single image": (lambda: train(UNIT[0], batch_size=1), ValueError, r"images\[None\]"),

@@ -28,6 +28,8 @@ _MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(")
 
 def read_notebook(path: Path) -> Notebook:
     """Read a notebook as plain JSON; `ChapterError` names a file that is not one."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ChapterError(f"{path} is not a readable notebook: it is no file")
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         cells = notebook["cells"]
@@ -69,7 +71,7 @@ def stripped(notebook: Notebook) -> Notebook:
             continue
         checked = CHECKED in tags_of(cell)
         cell["execution_count"] = 1 if checked else None
-        cell["outputs"] = cell["outputs"] if checked else []
+        cell["outputs"] = cell.get("outputs", []) if checked else []
         cell["metadata"].pop("execution", None)
         for output in cell["outputs"]:
             if "execution_count" in output:

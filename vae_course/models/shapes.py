@@ -22,6 +22,8 @@ def way_to_shape(shape: Sequence[int], wanted: ImageShape) -> str:
         return "an axis of channels is missing: images[:, None]"
     if len(found) == 1 and prod(found) == prod(wanted):
         return f"fold the pixels: images.reshape(-1, {channels}, {height}, {width})"
+    if found[1:] == (height, width):
+        return f"build the model for {found[0]} channels, or convert the images to {channels}"
     return "resize, crop or transpose them, or build the model with their image_shape, (C, H, W)"
 
 

@@ -13,7 +13,7 @@ def dtype_of(network: nn.Module) -> torch.dtype | None:
 
 
 def check_precision(what: str, x: Tensor, network: nn.Module) -> None:
-    """Refuse numbers of another type than a network's: torch's products take one type alone.
+    """Refuse numbers of another type than a network's, unless autocast casts them.
 
     Args:
         what: what the message calls them, in the plural.
@@ -24,7 +24,7 @@ def check_precision(what: str, x: Tensor, network: nn.Module) -> None:
         ValueError: the types are not the same.
     """
     dtype = dtype_of(network)
-    if dtype not in (None, x.dtype):
+    if dtype not in (None, x.dtype) and not torch.is_autocast_enabled(x.device.type):
         other = f", or model.to({x.dtype})" if x.is_floating_point() else ""
         raise ValueError(
             f"{what} are {x.dtype} but the model computes in {dtype}: use .to({dtype}){other}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Transform
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import with_generator
 from vae_course.objectives.observed import check_kind
 from vae_course.objectives.protocol import JointModel, LatentVariableModel, check_fits
 
@@ -41,7 +41,7 @@ def log_weights(
     check_kind(model, x)
     if isinstance(model, JointModel):
         return model.log_weights(x, k, generator)
-    q: DiagonalGaussian = model.encode(x)
+    q = with_generator(model.encode(x))
     z = q.rsample((k,), generator)
     return _log_ratio(model, x, z, q.log_prob(z)).T
 
@@ -63,7 +63,7 @@ def iwae_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
 
 
-_Part = TypeVar("_Part", Distribution, Transform)
+_Part = TypeVar("_Part", bound=Distribution | Transform)
 
 
 def detached(q: _Part) -> _Part:
@@ -74,9 +74,7 @@ def detached(q: _Part) -> _Part:
             setattr(stopped, name, None)
         elif isinstance(value, Tensor):
             setattr(stopped, name, value.detach())
-        elif isinstance(value, Distribution):
-            setattr(stopped, name, detached(value))
-        elif isinstance(value, Transform):
+        elif isinstance(value, Distribution | Transform):
             setattr(stopped, name, detached(value))
         elif isinstance(value, list | tuple) and all(isinstance(v, Transform) for v in value):
             setattr(stopped, name, type(value)(map(detached, value)))
@@ -166,7 +164,7 @@ class DReGLoss:
         """
         check_fits(self, model, LatentVariableModel)
         _require_samples(self.k)
-        q = model.encode(x)
+        q = with_generator(model.encode(x))
         z = q.rsample((self.k,), generator)
         # q's parameters are stopped inside log q(z|x): the encoder is reached through z alone.
         log_w = _log_ratio(model, x, z, _stopped(q, z).log_prob(z)).T

@@ -232,7 +232,7 @@ def _count(data: Any, name: str) -> int:
             "numpy.load(path)"
         )
     known = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    if not known or isinstance(data, str | bytes | Mapping | type):
+    if not known or isinstance(data, bytes | Mapping | type):
         raise TypeError(f"{name} is {type(data).__name__}: give {ACCEPTED}")
     if len(data) == 0:
         raise ValueError(f"{name} is empty: there is nothing to train on")
