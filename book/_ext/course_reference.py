@@ -1,8 +1,8 @@
 """Reference pages from the package's docstrings.
 
 A page of ``book/reference`` is a title and ``{room} NAME``; its first page has ``{rooms}``. Autodoc
-writes the entries, in the order of the source; formulas stand out, shapes are code, and each entry
-ends with the code that it is.
+writes the entries, in the order of the source; formulas stand out, those of the notation page are
+typeset under the function that they are, shapes are code, and each entry ends with its code.
 """
 
 import ast
@@ -240,6 +240,34 @@ def as_plain_text(
     lines[:] = "".join(parts).split("\n")
 
 
+NOTATION_ROW = re.compile(
+    r"^\| (?P<formula>.*\$.*) \| (?P<places>.*) \| (?P<functions>`.*`) \|$", re.MULTILINE
+)
+MATH = re.compile(r"\$([^$]+)\$")
+LINK = re.compile(r"\[([^\]]+)\]\(([\w/]+)\.ipynb\)")
+
+
+@cache
+def formulas(notation: Path) -> dict[str, list[str]]:
+    """Return, for each function of the notation page, its rows in reStructuredText."""
+    found: dict[str, list[str]] = {}
+    for row in NOTATION_ROW.finditer(notation.read_text(encoding="utf-8")):
+        text = MATH.sub(r":math:`\1`\\ ", row["formula"])
+        places = LINK.sub(r":doc:`\1 </book/\2>`", row["places"])
+        for name in re.findall(r"`([\w.]+)", row["functions"]):
+            found.setdefault(f"vae_course.{name}", []).append(f"{text} {places}")
+    return found
+
+
+def typeset(app: Sphinx, kind: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Put the notation page's formulas of a function under the first sentence of its docstring."""
+    rows = formulas(Path(app.srcdir) / "book" / "notation.md").get(name, [])
+    first = lines.index("") if "" in lines else len(lines)
+    lines[first:first] = [
+        line for row in rows for line in ("", ".. container:: typeset", "", f"   {row}", "")
+    ]
+
+
 def dress(app: Sphinx, doctree: nodes.document) -> None:
     """Mark formulas and sources of a reference page, name its fields, and add the code."""
     if not app.env.docname.startswith(FOLDER):
@@ -315,5 +343,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_node(code_fold, html=(visit_code_fold, None), latex=skip, text=skip, man=skip)
     app.connect("source-read", write_page)
     app.connect("autodoc-process-docstring", as_plain_text, priority=400)  # Before napoleon.
+    app.connect("autodoc-process-docstring", typeset, priority=410)  # Its signs are its own.
     app.connect("doctree-read", dress)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

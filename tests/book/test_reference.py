@@ -115,6 +115,22 @@ def test_every_function_of_the_notation_page_leads_to_its_entry(
             assert f'id="{anchor}"' in pages[room], f"{formula}: no entry {name}"
 
 
+def test_every_formula_of_the_notation_page_is_typeset_under_its_function(
+    pages: dict[str, str],
+) -> None:
+    for formula, places, functions in table():
+        parts = re.findall(r"\$([^$]+)\$", formula)
+        assert parts, formula
+        for name in functions:
+            html = entry(pages[name.split(".")[0]], f"vae_course.{name}")
+            found = re.findall(r'<div class="typeset[^>]*>(.*?)</div>', html, re.S)
+            shown = [unescape(one) for one in found]
+            mine = [one for one in shown if all(part in one for part in parts)]
+            assert mine, f"{formula}: not under {name}"
+            for number, _file in places:
+                assert any(f"({number})" in one for one in mine), f"{number}: not under {name}"
+
+
 def test_the_first_page_says_what_each_room_is(site: Path) -> None:
     page = (site / "reference" / "index.html").read_text(encoding="utf-8")
     for room in ROOMS:

@@ -11,6 +11,7 @@ from vae_course.disentangling import (
     beta_vae_score,
     dci,
     factor_vae_score,
+    information_by_chance,
     mutual_information_gap,
     normalized_information,
     sap,
@@ -73,6 +74,18 @@ def test_information_is_a_share_of_each_factor() -> None:
     share = normalized_information(torch.stack([many[:, 1] // 5, many[:, 0]], -1).float(), many)
     wanted = torch.tensor([[0, 1], [math.log(2) / math.log(10), 0]])
     torch.testing.assert_close(share.float(), wanted, rtol=0, atol=0.01)
+
+
+def test_noise_has_the_share_that_chance_gives_it() -> None:
+    """Means over 100 latents of noise, of which one has a standard error below 2 %."""
+    many = factors(4000, 0, (2, 10))
+    latents = torch.rand(4000, 100, generator=torch.Generator().manual_seed(2))
+    chance = information_by_chance(many, bins=20)
+    assert chance.tolist() == pytest.approx(
+        [19 / (8000 * math.log(2)), 19 * 9 / (8000 * math.log(10))], rel=0.01
+    )
+    found = normalized_information(latents, many).mean(1)
+    torch.testing.assert_close(found.double(), chance, rtol=0.1, atol=0)
 
 
 @pytest.mark.parametrize(
@@ -145,6 +158,16 @@ def test_factor_vae_score_leaves_dead_latents_out() -> None:
     assert dead == 0
 
 
+@pytest.mark.parametrize(("scale", "left_out"), [(0.06, False), (0.04, True)])
+def test_factor_vae_score_leaves_out_by_standard_deviation(scale: float, left_out: bool) -> None:
+    """As disentanglement_lib does: 0.05 is compared with the deviation, not with the variance."""
+    generator = torch.Generator().manual_seed(0)
+    found = factor_vae_score(
+        lambda values: scale * perfect(values), SIZES, train=50, test=50, generator=generator
+    )
+    assert found == (0 if left_out else 1)
+
+
 def test_scores_repeat_with_their_generator() -> None:
     scores = [
         factor_vae_score(
@@ -163,6 +186,8 @@ def test_what_does_not_fit_is_named() -> None:
         mutual_information_gap(z, TRAIN * torch.tensor([1, 0, 1]))
     with pytest.raises(ValueError, match="the codes have one"):
         mutual_information_gap(z[:, :1], TRAIN)
+    with pytest.raises(ValueError, match="factor 1 has one value only"):
+        information_by_chance(TRAIN * torch.tensor([1, 0, 1]))
     with pytest.raises(ValueError, match="the codes have one"):
         sap(z[:, :1], TRAIN, z[:, :1], TRAIN)
     with pytest.raises(ValueError, match="at least two of each"):

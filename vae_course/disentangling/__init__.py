@@ -3,7 +3,12 @@
 from vae_course.disentangling.factor_vae import FactorVAE
 from vae_course.disentangling.importances import DCI, dci
 from vae_course.disentangling.interventions import Represent, beta_vae_score, factor_vae_score
-from vae_course.disentangling.mig import mutual_information_gap, normalized_information
+from vae_course.disentangling.matrices import draw_information
+from vae_course.disentangling.mig import (
+    information_by_chance,
+    mutual_information_gap,
+    normalized_information,
+)
 from vae_course.disentangling.objectives import (
     BetaTCLoss,
     BetaTCTerms,
@@ -56,7 +61,9 @@ __all__ = [
     "dci",
     "diagonal_gap",
     "dip_penalty",
+    "draw_information",
     "factor_vae_score",
+    "information_by_chance",
     "minibatch_weights",
     "mutual_information_gap",
     "normalized_information",

@@ -65,7 +65,7 @@ def factor_vae_score(
 
     One point: choose a factor k and a value for it; draw `batch_size` images that have it; the
     point is the latent whose variance over them, relative to its variance over all images, is
-    least. Latents with a variance below 0.05 over all images are left out.
+    least. Latents whose standard deviation over all images is below 0.05 are left out.
 
     Returns:
         A number from about 1 / K (chance) to 1; 0 when every latent is left out.
@@ -73,11 +73,12 @@ def factor_vae_score(
     Raises:
         ValueError: fewer than two factors that vary.
 
-    Source: Kim & Mnih (2018), section 4; settings of Locatello et al. (2019).
+    Source: Kim & Mnih (2018), section 4; settings of Locatello et al. (2019), whose
+        disentanglement_lib compares the root of the variance with 0.05.
     """
     varying = _varying(factor_sizes)
     spread = represent(_draw(factor_sizes, (variance_points,), generator)).double().var(0)
-    active = (spread >= 0.05).nonzero().flatten()
+    active = (spread.sqrt() >= 0.05).nonzero().flatten()
     if not len(active):
         return 0.0
 

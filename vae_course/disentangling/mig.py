@@ -12,7 +12,7 @@ def normalized_information(codes: Tensor, factors: Tensor, bins: int = 20) -> Te
     """I(z_j; v_k) / H(v_k): which share of each factor is known from each latent alone.
 
     Args:
-        codes: posterior means, `(N, latent)`; 10,000 images are usual.
+        codes: draws from q(z|x) or posterior means, `(N, latent)`; 10,000 are usual.
         factors: values, `(N, K)`.
         bins: of equal width, of each latent's histogram.
 
@@ -33,13 +33,44 @@ def normalized_information(codes: Tensor, factors: Tensor, bins: int = 20) -> Te
     return torch.tensor(shares)
 
 
+def information_by_chance(factors: Tensor, bins: int = 20) -> Tensor:
+    """(bins − 1) (values − 1) / (2 N H(v_k)): what `normalized_information` gives for mere noise.
+
+    A histogram of N points sees, on average, this share of a factor in a latent that knows nothing
+    of it. It is the first term of an expansion in 1 / N: right where each of the bins · values
+    cells has a few points, some 20 % too small at one point a cell.
+
+    Args:
+        factors: values, `(N, K)`.
+        bins: of the latent's histogram.
+
+    Returns:
+        Shape `(K,)`.
+
+    Raises:
+        ValueError: a factor does not vary.
+
+    Source: Miller (1955), Note on the bias of information estimates.
+    """
+    chances = []
+    for k, column in enumerate(factors.T):
+        _, counts = column.unique(return_counts=True)
+        if len(counts) < 2:
+            raise ValueError(f"factor {k} has one value only: leave this column out")
+        p = counts.double() / len(column)
+        entropy = -(p * p.log()).sum()
+        chances.append((bins - 1) * (len(counts) - 1) / (2 * len(column) * entropy))
+    return torch.stack(chances)
+
+
 def mutual_information_gap(codes: Tensor, factors: Tensor, bins: int = 20) -> float:
     """MIG = 1/K Σ_k (I(z_j1; v_k) − I(z_j2; v_k)) / H(v_k).
 
     j1 and j2 are the latents that share most, and second most, information with the factor v_k.
 
     Args:
-        codes: posterior means, `(N, latent)`; 10,000 images are usual.
+        codes: draws from q(z|x), as Chen et al. (2018) have it, or posterior means, as Locatello
+            et al. (2019) take, `(N, latent)`; 10,000 are usual.
         factors: values, `(N, K)`.
         bins: of equal width, of each latent's histogram.
 
