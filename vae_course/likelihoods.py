@@ -21,8 +21,8 @@ from vae_course.distributions import (
 
 _IMAGE_DIMS = 3  # channels, height, width
 _TO_UNIT = (
-    "scale the images to [0, 1] (bytes by vae_course.data.to_unit), or choose the likelihood "
-    "'gaussian'"
+    "scale the images to [0, 1] (gray levels from 0 to 255 by x / 255, bytes by "
+    "vae_course.data.to_unit), or choose the likelihood 'gaussian'"
 )
 
 
@@ -37,13 +37,21 @@ class ImagesOf(Independent):  # type: ignore[type-arg]
         """Log-density of images `(..., channels, height, width)`, nats per image.
 
         Raises:
+            TypeError: not a tensor of floats.
             ValueError: another shape, which would be broadcast to images that nobody gave.
         """
+        if not isinstance(value, Tensor):
+            raise TypeError(f"log_prob takes a tensor of images, not a {type(value).__name__}")
         if value.shape[-_IMAGE_DIMS:] != self.event_shape:
             raise ValueError(
                 f"images have shape {tuple(value.shape)} and p(x|z) is over images of shape "
                 f"{tuple(self.event_shape)}: give (batch, channels, height, width), by "
                 ".unsqueeze(1) where the channel is missing"
+            )
+        if not value.is_floating_point():
+            raise TypeError(
+                f"images are {value.dtype} but p(x|z) is of floats: give vae_course.data.to_unit(x)"
+                " for gray levels, x.float() for zeros and ones"
             )
         out: Tensor = super().log_prob(value)
         return out
@@ -177,8 +185,8 @@ class DiscretizedLogisticLikelihood(Likelihood):
     parameters_per_pixel = 2
     support = DiscretizedLogistic.support
     way_out = (
-        "scale the images to [0, 1] and round them to the gray levels, (255 * x).round() / 255, or "
-        "choose the likelihood 'continuous-bernoulli'"
+        "scale the images to [0, 1] (gray levels from 0 to 255 by x / 255) and round them to the "
+        "gray levels, (255 * x).round() / 255, or choose the likelihood 'continuous-bernoulli'"
     )
 
     def forward(self, outputs: Tensor) -> Distribution:

@@ -207,6 +207,51 @@ def test_wrong_arguments_are_refused_by_name(batch: Labeled) -> None:
         conditional_log_marginal(conditional(), x, y[:4], 2)
 
 
+def test_labels_beyond_the_classes_are_refused_wherever_they_enter(batch: Labeled) -> None:
+    x, model, beyond = batch.images, conditional(), "labels go from . to 3 but the model has 3 cl"
+    y = torch.tensor([0, 1, 2, 3, 0, 1])
+    predictor = LabelPredictor(SHAPE, classes=CLASSES, widths=(4,))
+    for call in (
+        lambda: model.encode(x, y),
+        lambda: model.prior(y),
+        lambda: model.decode(torch.zeros(6, 2), y),
+        lambda: model.given(3),
+        lambda: semi_supervised().given(y),
+        lambda: class_log_marginals(model, x, 4, 2),
+        lambda: conditional_log_marginal(model, x, y, 2),
+        lambda: ConditionalELBOLoss()(model, Labeled(x, y), 0),
+        lambda: SemiSupervisedLoss(alpha=1.0)(semi_supervised(), Labeled(x, y), 0),
+        lambda: prediction_loss(predictor, Labeled(x, y), 0),
+    ):
+        with pytest.raises(ValueError, match=beyond):
+            call()
+    with pytest.raises(ValueError, match=r"from -1 to -1.*0 to 2: number them"):
+        model.given(-1)
+
+
+def test_labels_are_a_tensor_of_indices(batch: Labeled) -> None:
+    x = batch.images
+    with pytest.raises(TypeError, match="labels are a list, not a tensor"):
+        conditional().encode(x, [0, 1, 2, 0, 1, 2])
+    with pytest.raises(TypeError, match="labels are a int"):
+        conditional().prior(1)
+    for kind in (torch.bool, torch.uint8):
+        with pytest.raises(ValueError, match=rf"whole numbers, not {kind}: use y\.long\(\)"):
+            conditional().encode(x, batch.labels.to(kind))
+    with pytest.raises(ValueError, match=r"conditions are torch.float64.*float32"):
+        conditional(HALF).prior(torch.zeros(6, *HALF).double())
+
+
+@pytest.mark.parametrize("condition", [CLASSES, SHAPE])
+def test_the_standard_prior_is_in_the_models_precision(condition: object, batch: Labeled) -> None:
+    model = conditional(condition, prior="standard").double()
+    x = batch.images.double()
+    y = batch.labels if condition == CLASSES else x
+    assert model.prior(y).mean.dtype == torch.float64
+    assert model.decode(model.prior(y).sample(), y).log_prob(x).dtype == torch.float64
+    assert log_marginal(model.given(y), x, 2).dtype == torch.float64
+
+
 # --- one condition at a time ------------------------------------------------------------------
 
 

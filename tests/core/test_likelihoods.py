@@ -207,3 +207,28 @@ def test_the_way_out_leads_into_the_support(name: str) -> None:
     p_of.check_support((255 * unit).round() / 255)
     likelihood("continuous-bernoulli").check_support(unit)
     likelihood("gaussian").check_support(signed)
+
+
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_what_is_no_image_of_the_shape_is_refused_and_not_broadcast(name: str) -> None:
+    p_of = likelihood(name)
+    p = p_of(torch.zeros(8, p_of.parameters_per_pixel, 8, 8))
+    x = torch.ones(8, 1, 8, 8)
+    for wrong, sentence in (
+        (x[:, 0], r"\(8, 8, 8\).*shape \(1, 8, 8\).*\.unsqueeze\(1\)"),
+        (x.permute(0, 2, 3, 1), r"\(8, 8, 8, 1\)"),
+        (x.expand(8, 3, 8, 8), r"\(8, 3, 8, 8\)"),
+        (x[:, :, :1], r"\(8, 1, 1, 8\)"),
+        (x.flatten(1), r"\(8, 64\)"),
+        (x.sum(), r"shape \(\)"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            p.log_prob(wrong)
+    with pytest.raises(TypeError, match=r"torch.uint8.*to_unit"):
+        p.log_prob((255 * x).byte())
+    with pytest.raises(TypeError, match="not a ndarray"):
+        p.log_prob(x.numpy())
+    assert_close(p.log_prob(x[0]), p.log_prob(x))  # one image under every code
+    assert_close(p.expand((3, 8)).log_prob(x), p.log_prob(x).expand(3, 8))
+    with pytest.raises(ValueError, match=r"\.unsqueeze\(1\)"):
+        p.expand((3, 8)).log_prob(x[:, 0])

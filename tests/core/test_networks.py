@@ -1,8 +1,14 @@
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
+from vae_course.conditional import ConditionalVAE, ImagePredictor, LabelPredictor, SemiSupervisedVAE
+from vae_course.discrete import VQVAE
+from vae_course.heads import FullCovarianceVAE
+from vae_course.hierarchical import HierarchicalVAE
+from vae_course.models import VAE, Autoencoder
 from vae_course.networks import ACTIVATIONS, NETWORKS, encoder_and_decoder
 from vae_course.schedules import Constant, CosineDecay, Cyclical, LinearWarmup
 
@@ -126,3 +132,112 @@ def test_schedules_compare_and_print_what_they_are() -> None:
 def test_schedules_refuse_lengths_that_are_none(make: object) -> None:
     with pytest.raises(ValueError, match="is not"):
         make()
+
+
+GRAY = (1, 8, 8)
+MISTAKEN = {
+    "ints in places of shapes": (lambda: VAE(64, 2), TypeError, r"image_shape = 64.*\(channels, h"),
+    "no latents": (lambda: VAE(GRAY, 0), ValueError, "latent_dim = 0"),
+    "negative latents": (lambda: Autoencoder(GRAY, -2), ValueError, "latent_dim = -2"),
+    "half a latent": (lambda: VAE(GRAY, 2.5), TypeError, "latent_dim = 2.5 is not a whole"),
+    "a truth value": (lambda: FullCovarianceVAE(GRAY, True), TypeError, "latent_dim = True"),
+    "no pixels": (lambda: VAE((1, 0, 8), 2), ValueError, r"image_shape\[1\] = 0"),
+    "no channels": (
+        lambda: Autoencoder((8, 8), 2),
+        ValueError,
+        r"\(8, 8\) has 2 sizes.*\(channels",
+    ),
+    "a word": (lambda: VAE("gray", 2), TypeError, "image_shape = 'gray'"),
+    "no hidden units": (lambda: VAE(GRAY, 2, widths=(8, 0)), ValueError, r"widths\[1\] = 0"),
+    "no hidden channels": (
+        lambda: VAE(GRAY, 2, network="conv", widths=(0,)),
+        ValueError,
+        r"widths\[0\] = 0",
+    ),
+    "one width": (lambda: VAE(GRAY, 2, widths=8), TypeError, r"widths = 8.*give \(8,\)"),
+    "no classes": (lambda: ConditionalVAE(GRAY, 2, condition=0), ValueError, "condition = 0"),
+    "classes as a word": (lambda: LabelPredictor(GRAY, classes="3"), TypeError, "classes = '3'"),
+    "no known classes": (lambda: SemiSupervisedVAE(GRAY, 2, classes=0), ValueError, "classes = 0"),
+    "a condition without channels": (
+        lambda: ConditionalVAE(GRAY, 2, condition=(8, 8)),
+        ValueError,
+        r"condition = \(8, 8\) has 2 sizes",
+    ),
+    "a number as a condition": (
+        lambda: ImagePredictor(GRAY, condition=3),
+        TypeError,
+        "condition = 3 is no shape",
+    ),
+    "conditional widths": (
+        lambda: ConditionalVAE(GRAY, 2, condition=3, widths=(0,)),
+        ValueError,
+        r"widths\[0\] = 0",
+    ),
+    "no width of a map": (
+        lambda: VQVAE(GRAY, codebook_size=4, dim=2, width=0),
+        ValueError,
+        "width = 0",
+    ),
+    "no shape of a map": (lambda: VQVAE(8), TypeError, "image_shape = 8"),
+    "no shape of a stack": (
+        lambda: HierarchicalVAE((8, 8), (2,), widths=((4,),)),
+        ValueError,
+        r"image_shape = \(8, 8\) has 2 sizes",
+    ),
+    "an empty layer": (
+        lambda: HierarchicalVAE(GRAY, (4, 0), widths=((8,), (8,))),
+        ValueError,
+        r"latents\[1\] = 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKEN)
+def test_sizes_are_whole_numbers_from_one_on_and_asked_for_by_name(name: str) -> None:
+    make, kind, sentence = MISTAKEN[name]
+    with pytest.raises(kind, match=sentence):
+        make()
+
+
+def test_sizes_may_be_any_kind_of_whole_number() -> None:
+    model = VAE(np.array(GRAY), torch.tensor(2), widths=np.array([4]))
+    assert model.image_shape == GRAY and model.latent_dim == 2
+    assert model(torch.zeros(3, *GRAY)).z.shape == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("shape", "way"),
+    [
+        ((5, 4, 6, 3), r"permute\(0, 3, 1, 2\)"),
+        ((5, 72), r"reshape\(-1, 3, 4, 6\)"),
+        ((3, 4, 6), r"images\[None\]"),
+        ((5, 3, 6, 4), r"transpose them, or build the model with their image_shape"),
+    ],
+)
+def test_a_shape_that_does_not_fit_comes_with_the_way_to_it(
+    shape: tuple[int, ...], way: str
+) -> None:
+    with pytest.raises(ValueError, match=way):
+        VAE((3, 4, 6), 2, widths=(4,)).encode(torch.zeros(shape))
+
+
+def test_codes_are_looked_at_before_they_are_decoded() -> None:
+    model = VAE(GRAY, 2, widths=(4,))
+    for z, kind, sentence in (
+        (np.zeros((3, 2)), TypeError, "codes are a ndarray, not a tensor"),
+        (torch.tensor(0.0), ValueError, r"codes have shape \(\)"),
+        (torch.zeros(3, 2).double(), ValueError, r"codes are torch.float64.*torch.float32"),
+        (torch.zeros(3, 2).long(), ValueError, r"use \.to\(torch.float32\)$"),
+    ):
+        with pytest.raises(kind, match=sentence):
+            model.decode(z)
+
+
+def test_images_and_codes_are_in_the_precision_of_the_weights() -> None:
+    rounded, x = Autoencoder(GRAY, 2, widths=(4,)).bfloat16(), torch.zeros(3, *GRAY)
+    with pytest.raises(ValueError, match=r"images are torch.float32.*model.to\(torch.float32\)"):
+        rounded.encode(x)
+    with pytest.raises(ValueError, match=r"codes are torch.float32.*computes in torch.bfloat16"):
+        rounded.decode(rounded.encode(x.bfloat16()))
+    with pytest.raises(ValueError, match=r"images are torch.float64.*computes in torch.float32"):
+        rounded.float().encode(x.double())

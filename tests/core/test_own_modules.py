@@ -8,6 +8,7 @@ from torch.distributions import Distribution, Independent, Laplace
 from vae_course.conditional import ConditionalVAE, ConditionedMLP, ImagePredictor, LabelPredictor
 from vae_course.discrete import VQVAE, FiniteScalar
 from vae_course.disentangling import FactorVAE
+from vae_course.distributions import kl
 from vae_course.heads import FullCovarianceVAE, VarianceHeadVAE, cholesky_outputs
 from vae_course.hierarchical import HierarchicalVAE, Stages
 from vae_course.models import VAE, Autoencoder
@@ -125,6 +126,33 @@ def test_a_vq_vae_takes_networks_and_a_quantizer() -> None:
         VQVAE(SHAPE, quantizer=FiniteScalar((3, 3)), decay=0.9)
 
 
+class Bare(nn.Module):
+    """A likelihood that forgets the last step: it gives the numbers, or pixels one by one."""
+
+    parameters_per_pixel = 1
+
+    def __init__(self, kind: object) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, outputs: Tensor) -> object:
+        return Laplace(outputs, 1.0) if self.kind is Laplace else outputs
+
+
+@pytest.mark.parametrize("prior", ["learned", "standard"])
+def test_a_model_computes_in_the_precision_of_its_own_networks(prior: str) -> None:
+    model = VAE(SHAPE, 3, network=(encoder(6).double(), decoder(3).double()))
+    x, y = torch.rand(5, *SHAPE), torch.tensor([0, 1, 2, 0, 1])
+    assert model.decode(model.prior().sample((5,))).log_prob(x.double()).dtype == torch.float64
+    assert kl(model.encode(x.double()), model.prior()).dtype == torch.float64
+    with pytest.raises(ValueError, match=r"images are torch.float32.*\.to\(torch.float64\)"):
+        model.encode(x)
+    networks = (ConditionedMLP(16, 3, (4,), 4).double(), ConditionedMLP(2, 3, (4,), 16).double())
+    given = ConditionalVAE(SHAPE, 2, condition=3, network=networks, prior=prior)
+    z = given.prior(y).sample()
+    assert z.dtype == given.decode(z, y).log_prob(x.double()).dtype == torch.float64
+
+
 @pytest.mark.parametrize(
     ("make", "kind", "sentence"),
     [
@@ -168,6 +196,30 @@ def test_a_vq_vae_takes_networks_and_a_quantizer() -> None:
         ),
         (lambda: VAE(SHAPE, 3, likelihood=nn.ReLU()), ValueError, "ReLU .*parameters_per_pixel"),
         (lambda: VAE(SHAPE, 3, likelihood="poisson"), ValueError, "'poisson'"),
+        (
+            lambda: VAE(SHAPE, 3, likelihood=LaplaceLikelihood),
+            TypeError,
+            "likelihood = LaplaceLikelihood is a class: .*make one",
+        ),
+        (
+            lambda: VQVAE(SHAPE, codebook_size=4, dim=2, likelihood=LaplaceLikelihood),
+            TypeError,
+            "is a class",
+        ),
+        (lambda: VAE(SHAPE, 3, likelihood=torch.sigmoid), TypeError, "neither a name.*Module"),
+        (lambda: VAE(SHAPE, 3, likelihood=Bare(1)), TypeError, "Bare .* gives a Tensor"),
+        (
+            lambda: VAE(SHAPE, 3, likelihood=Bare(Laplace)),
+            ValueError,
+            r"Bare .*batch shape \(2, 1, 4, 4\) and event shape \(\).*Independent\(pixels, 3\)",
+        ),
+        (lambda: VAE(SHAPE, 3, network=(nn.Linear, nn.Linear)), TypeError, "<class.*Linear.*made"),
+        (lambda: VAE(SHAPE, 3, network=encoder(6)), ValueError, r"unknown network Sequential\("),
+        (
+            lambda: VAE(SHAPE, 3, network=(encoder(6).double(), decoder(3))),
+            ValueError,
+            "encoder computes in torch.float64 and the decoder in torch.float32",
+        ),
         (lambda: VAE(SHAPE, 3, activation="gelu"), ValueError, "'gelu'.*torch.nn.GELU"),
         (lambda: VAE(SHAPE, 3, activation=torch.zeros), ValueError, "unknown activation <built-in"),
         (

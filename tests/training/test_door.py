@@ -13,9 +13,15 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
-from torchvision.transforms import Compose, Normalize
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import Compose, Normalize, ToTensor
 
-from vae_course.conditional import ConditionalELBOLoss, ConditionalVAE
+from vae_course.conditional import (
+    ConditionalELBOLoss,
+    ConditionalVAE,
+    SemiSupervisedLoss,
+    SemiSupervisedVAE,
+)
 from vae_course.data import ImageSet, Labeled, binarize, to_unit
 from vae_course.models import VAE
 from vae_course.objectives import ELBOLoss
@@ -355,7 +361,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "channels last": (
         lambda: train(UNIT.permute(0, 2, 3, 1)),
         ValueError,
-        r"\(4, 4, 1\).*takes \(1, 4, 4\).*permute",
+        r"\(4, 4, 1\).*takes \(1, 4, 4\).*permute\(0, 3, 1, 2\)",
     ),
     "items of two shapes": (
         lambda: train(Items(lambda i: UNIT[i] if i else UNIT[i, :, :2])),
@@ -401,6 +407,128 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "integers": (lambda: train(BYTES.long()), TypeError, r"torch.int64.*floats"),
     "complex": (lambda: train(UNIT + 0j), TypeError, r"complex64.*real numbers"),
     "strings": (lambda: train(np.array(["a"])), TypeError, r"array of <U1"),
+    "path": (lambda: train("images/"), TypeError, r"data is 'images/', a path.*ImageFolder"),
+    "path of a validation": (
+        lambda: train(UNIT, validation=Path("images")),
+        TypeError,
+        r"validation is PosixPath\('images'\), a path.*ImageFolder",
+    ),
+    "list of paths": (
+        lambda: train(["0.png", "1.png"]),
+        TypeError,
+        r"item 0 of data is '0.png', a path.*PIL\.Image\.open",
+    ),
+    "label beyond the classes": (
+        lambda: train(Labeled(UNIT, CLASSES + 1), ConditionalELBOLoss(), model=conditional()),
+        ValueError,
+        r"^data: labels go from 1 to 3 but the model has 3 classes, 0 to 2",
+    ),
+    "label beyond the classes in validation": (
+        lambda: train(
+            Labeled(UNIT, CLASSES),
+            ConditionalELBOLoss(),
+            model=conditional(),
+            validation=Labeled(UNIT, CLASSES - 1),
+        ),
+        ValueError,
+        r"^validation: labels go from -1 to 1",
+    ),
+    "label beyond the classes in a loader": (
+        lambda: train(
+            DataLoader(TensorDataset(UNIT, torch.arange(COUNT) // 5), 5),
+            ConditionalELBOLoss(),
+            model=conditional(),
+        ),
+        ValueError,
+        r"^batch 3 of epoch 1 of data: labels go from 3 to 3",
+    ),
+    "label below -1": (
+        lambda: train(
+            Labeled(UNIT, CLASSES - 2),
+            SemiSupervisedLoss(alpha=1.0),
+            model=SemiSupervisedVAE(SHAPE, 2, classes=3, widths=(8,)),
+        ),
+        ValueError,
+        r"^data: labels go from -2 to 0.*-1 for an unknown",
+    ),
+    "weights in bfloat16": (
+        lambda: train(UNIT, model=vae().bfloat16()),
+        ValueError,
+        r"encoder.*torch.bfloat16.*model.float\(\)",
+    ),
+    "a Fabric that casts weights": (
+        lambda: train(UNIT, fabric=Fabric(accelerator="cpu", devices=1, precision="bf16-true")),
+        ValueError,
+        r"data is torch.float32.*weights torch.bfloat16.*'32-true'",
+    ),
+    "a transform in float32 for weights in float64": (
+        lambda: train(BYTES, model=vae().double(), transform=to_unit),
+        ValueError,
+        r"data is torch.float32, after the transform.*weights torch.float64.*model.to\(",
+    ),
+    "fabric that is a string": (
+        lambda: train(UNIT, fabric="cuda"),
+        TypeError,
+        r"fabric = 'cuda'.*Fabric\(accelerator=",
+    ),
+    "fabric that is a class": (lambda: train(UNIT, fabric=Fabric), TypeError, r"give one, made"),
+    "integers for a transform of bytes": (
+        lambda: train(BYTES.long(), transform=to_unit),
+        ValueError,
+        r"images are torch.int64.*\.to\(torch.uint8\)",
+    ),
+    "gray levels as floats": (
+        lambda: train(BYTES.float()),
+        ValueError,
+        r"data, as the model gets it: .*gray levels from 0 to 255 by x / 255",
+    ),
+    "gray images without channels": (
+        lambda: train(UNIT[:, 0]),
+        ValueError,
+        r"data has images \(4, 4\).*images\[:, None\]",
+    ),
+    "color images for a gray model": (
+        lambda: train(UNIT.expand(COUNT, 3, 4, 4)),
+        ValueError,
+        r"build the model for 3 channels, or convert the images to 1",
+    ),
+    "flat images": (lambda: train(UNIT.flatten(1)), ValueError, r"reshape\(-1, 1, 4, 4\)"),
+    "a single image": (lambda: train(UNIT[0], batch_size=1), ValueError, r"images\[None\]"),
+    "batches of dicts": (
+        lambda: train(DataLoader(Items(lambda i: {"x": UNIT[i]}), 5)),
+        TypeError,
+        r"batch 0 of epoch 1 of data is a dict of \['x'\]: a batch has to be",
+    ),
+    "batches of PIL images": (
+        lambda: train(DataLoader(Items(pil), 5, collate_fn=list)),
+        TypeError,
+        r"batch 0 of epoch 1 of data is a list of 5: Image.*ToTensor\(\)",
+    ),
+    "batches of a PIL image": (
+        lambda: train(DataLoader(Items(pil), batch_size=None)),
+        TypeError,
+        r"batch 0 of epoch 1 of data is <PIL.*a batch has to be",
+    ),
+    "PIL images that no collate takes": (
+        lambda: train(DataLoader(Items(pil), 5)),
+        ValueError,
+        r"batch 0 of epoch 1 of data cannot be read: TypeError: default_collate.*collate_fn\(",
+    ),
+    "an item that cannot be read": (
+        lambda: train(Items(lambda i: 1 / (i - 3))),
+        TypeError,
+        r"item 0 of data is -0\.33",
+    ),
+    "an item that raises": (
+        lambda: train(Items(lambda i: UNIT[i] if i < 3 else UNIT[i + COUNT])),
+        ValueError,
+        r"item 3 of data cannot be read \(IndexError: ",
+    ),
+    "an item that raises in a loader": (
+        lambda: train(DataLoader(Items(lambda i: UNIT[i] if i < 8 else UNIT[i + COUNT]), 5)),
+        ValueError,
+        r"batch 1 of epoch 1 of data cannot be read: IndexError: ",
+    ),
     "dict": (lambda: train({"x": UNIT}), TypeError, r"data is dict: give a tensor"),
     "tuple": (lambda: train((UNIT, CLASSES)), TypeError, r"give Labeled\(images, labels\)"),
     "generator": (lambda: train(iter(UNIT)), TypeError, r"data is .*: give a tensor"),
@@ -415,7 +543,11 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         TypeError,
         r"mode 'P'.*'RGB'",
     ),
-    "items of dicts": (lambda: train(Items(lambda i: {"x": 1})), TypeError, r"item 0 of data|dict"),
+    "items of dicts": (
+        lambda: train(Items(lambda i: {"x": 1})),
+        TypeError,
+        r"item 0 of data is a dict of \['x'\]",
+    ),
     "model that is a class": (lambda: train(UNIT, model=VAE), TypeError, r"no torch.nn.Module"),
     "model that is frozen": (
         lambda: train(UNIT, model=vae().requires_grad_(False)),
@@ -475,6 +607,27 @@ def test_a_refusal_comes_before_the_first_step(name: str, monkeypatch: pytest.Mo
     call, kind, sentence = REFUSED[name]
     with pytest.raises(kind, match=sentence):
         call()
+
+
+@pytest.mark.parametrize("workers", [None, 0, 1])
+def test_a_file_cut_short_is_named(tmp_path: Path, workers: int | None) -> None:
+    (tmp_path / "a").mkdir()
+    for index in range(COUNT):
+        pil(index).convert("RGB").resize((16, 16)).save(tmp_path / "a" / f"{index:02}.png")
+    cut = tmp_path / "a" / "07.png"
+    cut.write_bytes(cut.read_bytes()[:-60])
+    images = ImageFolder(str(tmp_path), transform=ToTensor())
+    if workers is None:
+        data, sentence = images, rf"item 7 of data \({cut}\) cannot be read \(OSError: .*truncated"
+    else:
+        data, sentence = DataLoader(images, 5, num_workers=workers), r"batch 1 .*OSError: .*trunc"
+    with pytest.raises(ValueError, match=sentence) as caught:
+        train(data, model=VAE((3, 16, 16), 2, widths=(8,)))
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_that_a_loss_does_not_take_may_be_words() -> None:
+    train(DataLoader(Items(lambda i: (UNIT[i], "shoe")), 5))
 
 
 def test_gray_stays_allowed_for_bernoulli() -> None:

@@ -1,5 +1,6 @@
 """Conditional VAEs: labels and images that q and p are given, and labels half known."""
 
+from vae_course.conditional.labels import UNKNOWN
 from vae_course.conditional.likelihood import (
     GivenModel,
     class_log_marginals,
@@ -8,7 +9,6 @@ from vae_course.conditional.likelihood import (
 )
 from vae_course.conditional.networks import Condition, ConditionedMLP, condition_layer
 from vae_course.conditional.objectives import (
-    UNKNOWN,
     ConditionalELBOLoss,
     ConditionalModel,
     Predictor,

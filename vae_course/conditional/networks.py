@@ -5,7 +5,7 @@ from math import prod
 
 from torch import Tensor, nn
 
-from vae_course.networks import Activation, as_activation
+from vae_course.networks import Activation, as_activation, as_sizes
 from vae_course.networks.vectors import _mlp
 
 Condition = int | Sequence[int]
@@ -55,6 +55,7 @@ class ConditionedMLP(nn.Module):
     ) -> None:
         """Build the layers."""
         super().__init__()
+        widths = as_sizes("widths", widths)
         if not widths:
             raise ValueError("a condition enters the first hidden layer: give at least one width")
         make, takes = as_activation(activation)

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Distribution
 
+from vae_course.conditional.labels import UNKNOWN, check_classes, check_kind
 from vae_course.data import Labeled
 from vae_course.distributions import DiagonalGaussian, kl
 from vae_course.objectives import ELBOTerms, check_fits, elbo
 from vae_course.schedules import Schedule, as_schedule
-
-UNKNOWN = -1  # the label of an image without one
 
 
 class ConditionalModel(Protocol):
@@ -91,6 +90,12 @@ class ConditionalELBOLoss:
         log_px, divergence = conditional_terms(model, x.images, x.labels, generator)
         beta = as_schedule(self.beta)(step)
         return ELBOTerms(-elbo(log_px, divergence, beta), -log_px, divergence)
+
+    def check_labels(self, model: ConditionalModel, y: Tensor) -> None:
+        """Let a model that has `check_labels` look at the conditions; `fit` calls it first."""
+        check = getattr(model, "check_labels", None)
+        if check is not None:
+            check(y)
 
 
 def unlabeled_bound(log_joint: Tensor, log_qy: Tensor) -> Tensor:
@@ -171,6 +176,11 @@ class SemiSupervisedLoss:
             bound[~known] = unlabeled_bound(log_joint, log_qy[~known])
         return SemiSupervisedTerms(self.alpha * cross_entropy - bound, bound, cross_entropy)
 
+    def check_labels(self, model: SemiSupervisedModel, y: Tensor) -> None:
+        """Refuse labels that are no class of the model, nor −1; `fit` calls it first."""
+        check_kind(y)
+        check_classes(y, model.classes, least=UNKNOWN)
+
 
 class Predictor(Protocol):
     """A model that maps inputs to a distribution of targets."""
@@ -196,6 +206,7 @@ def prediction_loss(
 
     Raises:
         TypeError: images without targets, or a model that gives no distribution.
+        ValueError: a label beyond the model's classes.
     """
     check_labeled(prediction_loss, x)
     check_fits(prediction_loss, model, Predictor)
@@ -205,5 +216,7 @@ def prediction_loss(
             f"prediction_loss needs a model that maps inputs to a distribution of targets; a "
             f"{type(model).__name__} gives a {type(p).__name__}"
         )
+    if isinstance(p, Categorical) and x.labels.device.type == "cpu":
+        check_classes(x.labels, p.param_shape[-1])
     log_p: Tensor = p.log_prob(x.labels)
     return -log_p

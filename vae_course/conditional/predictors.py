@@ -8,8 +8,8 @@ from torch.distributions import Categorical, Distribution
 from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import as_image_shape, check_images
-from vae_course.networks import Activation, ImageShape, MLPEncoder
+from vae_course.models.shapes import check_images
+from vae_course.networks import Activation, ImageShape, MLPEncoder, as_image_shape, as_size
 
 
 class LabelPredictor(Model):
@@ -32,8 +32,9 @@ class LabelPredictor(Model):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        self.image_shape = as_image_shape(image_shape)
-        self.network = MLPEncoder(self.image_shape, widths, classes, activation)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
+        self.classes = as_size("classes", classes)
+        self.network = MLPEncoder(self.image_shape, widths, self.classes, activation)
 
     def forward(self, x: Tensor) -> Categorical:
         """Return p(y|x) for images `(batch, channels, height, width)`; batch shape `(batch,)`."""
@@ -65,9 +66,10 @@ class ImagePredictor(Model):
     ) -> None:
         """Build layers and likelihood."""
         super().__init__()
-        channels, height, width = image_shape
-        self.condition: ImageShape = (condition[0], condition[1], condition[2])
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        shape = as_image_shape(image_shape)
+        channels, height, width = shape
+        self.condition: ImageShape = as_image_shape(condition, "condition")
+        self.likelihood, per_pixel = likelihood_part(likelihood, shape)
         self.output_shape = (channels * per_pixel, height, width)
         outputs = channels * per_pixel * height * width
         self.network = MLPEncoder(self.condition, list(reversed(widths)), outputs, activation)

@@ -1,19 +1,30 @@
 """The conditional VAE: q(z|x, y), p(x|z, y) and p(z|y), where y is a label or another image."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vae_course.conditional.labels import check_classes, check_kind
 from vae_course.conditional.networks import Condition, ConditionedMLP
 from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian, full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import as_image_shape, check_images
-from vae_course.networks import Activation, MLPEncoder, check_network
+from vae_course.models.shapes import check_codes, check_images
+from vae_course.networks import (
+    Activation,
+    ImageShape,
+    MLPEncoder,
+    as_image_shape,
+    as_size,
+    as_sizes,
+    check_network,
+    check_one_precision,
+    dtype_of,
+)
 
 PRIORS = ("learned", "standard")
 
@@ -48,6 +59,8 @@ class ConditionalVAE(Model):
         torch.Size([5, 1, 8, 8])
     """
 
+    prior_mean: Tensor
+
     def __init__(
         self,
         image_shape: Sequence[int],
@@ -64,33 +77,38 @@ class ConditionalVAE(Model):
         super().__init__()
         if prior not in PRIORS:
             raise ValueError(f"unknown prior {prior!r}; choose one of {', '.join(PRIORS)}")
-        self.image_shape = as_image_shape(image_shape)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
         channels, height, width = self.image_shape
-        self.latent_dim = latent_dim
-        self.condition = condition if isinstance(condition, int) else tuple(condition)
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.latent_dim = latent_dim = as_size("latent_dim", latent_dim)
+        self.condition = _as_condition(condition)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.output_shape = (channels * per_pixel, height, width)
-        inwards, outwards = list(widths), list(reversed(widths))
+        inwards = list(as_sizes("widths", widths))
+        outwards = inwards[::-1]
         pixels, outputs = prod(self.image_shape), prod(self.output_shape)
         if network is not None:
             self.encoder, self.decoder = network
             y = _blank(self.condition)
             check_network(self.encoder, "the encoder", (pixels,), (2 * latent_dim,), y)
             check_network(self.decoder, "the decoder", (latent_dim,), (outputs,), y)
+            check_one_precision(self.encoder, self.decoder)
         else:
             sizes = (self.condition, inwards, 2 * latent_dim, activation)
             self.encoder = ConditionedMLP(pixels, *sizes)
             self.decoder = ConditionedMLP(latent_dim, self.condition, outwards, outputs, activation)
+        dtype = dtype_of(self.decoder)
+        self.register_buffer("prior_mean", torch.zeros(latent_dim, dtype=dtype), persistent=False)
         self.prior_network = None
         if prior == "learned":
-            self.prior_network = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
+            learned = _prior_network(self.condition, inwards, 2 * latent_dim, activation)
+            self.prior_network = learned.to(dtype)
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), one for each condition, event `(latent,)`."""
-        self.check_condition(y)
+        self._check_condition(y)
         if self.prior_network is None:
             leading = y.shape if isinstance(self.condition, int) else y.shape[:1]
-            mean = torch.zeros(*leading, self.latent_dim, device=y.device)
+            mean = self.prior_mean.expand(*leading, -1)
             return DiagonalGaussian(mean, mean)
         mean, log_var = full_precision(self.prior_network(y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
@@ -107,18 +125,14 @@ class ConditionalVAE(Model):
             ValueError: the images or the conditions are not what the model takes.
         """
         check_images(x, self.image_shape, self.encoder)
-        self.check_condition(y)
+        self._check_condition(y)
         mean, log_var = full_precision(self.encoder(x.flatten(1), y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 
     def decode(self, z: Tensor, y: Tensor) -> Distribution:
         """Return p(x|z, y) for codes `(..., latent)` and conditions that broadcast with them."""
-        if z.shape[-1] != self.latent_dim:
-            raise ValueError(
-                f"codes have shape {tuple(z.shape)} but this model's latent size is "
-                f"{self.latent_dim}"
-            )
-        self.check_condition(y)
+        check_codes(z, self.latent_dim, self.decoder)
+        self._check_condition(y)
         outputs = self.decoder(z, y)
         p: Distribution = self.likelihood(outputs.unflatten(-1, self.output_shape))
         return p
@@ -127,25 +141,32 @@ class ConditionalVAE(Model):
         """Return the model of x under one condition: a single label, or one for each image."""
         return Given(self, y)
 
-    def check_condition(self, y: Tensor) -> None:
-        """Raise `ValueError` for what is no label, or no image of the condition's shape.
+    def check_labels(self, y: Tensor) -> None:
+        """Refuse conditions that the model does not know, a label beyond its classes say.
 
-        The labels' values are looked at on the CPU alone: elsewhere the look would wait for the
-        device, and `fit` looks at all labels before it moves them there.
+        Raises:
+            TypeError: not a tensor.
+            ValueError: no labels, or unknown ones; or no images of the condition's shape.
         """
+        self._check_condition(y)
         if isinstance(self.condition, int):
-            if y.is_floating_point():
-                raise ValueError(f"labels are whole numbers, not {y.dtype}")
-            if y.device.type == "cpu" and ((y < 0) | (y >= self.condition)).any():
-                raise ValueError(
-                    f"labels range from {int(y.min())} to {int(y.max())} and this model knows the "
-                    f"classes 0 to {self.condition - 1}: number them from 0, or build it for more"
-                )
-        elif y.dim() != 4 or tuple(y.shape[1:]) != self.condition:
-            raise ValueError(
-                f"the condition has shape {tuple(y.shape)} but this model takes (batch, "
-                f"{', '.join(map(str, self.condition))})"
-            )
+            check_classes(y, self.condition)
+
+    def _check_condition(self, y: Tensor) -> None:
+        """Look at every condition here; of labels on a GPU at their kind, without waiting."""
+        if not isinstance(self.condition, int):
+            check_images(y, self.condition, self.encoder, "conditions")
+            return
+        check_kind(y)
+        if y.device.type == "cpu":
+            check_classes(y, self.condition)
+
+
+def _as_condition(condition: Condition) -> int | ImageShape:
+    """How many classes, or the shape of an image."""
+    if isinstance(condition, Iterable):
+        return as_image_shape(condition, "condition")
+    return as_size("condition", condition)
 
 
 def _blank(condition: Condition) -> Tensor:
@@ -183,10 +204,15 @@ class Given:
     """
 
     def __init__(self, model: ConditionalVAE, y: Tensor | int) -> None:
-        """Hold the model and the condition, on the model's device."""
+        """Hold the model and the condition, on the model's device.
+
+        Raises:
+            ValueError: a condition that the model does not know.
+        """
         device = next(model.parameters()).device
         self.model = model
         self.latent_dim = model.latent_dim
+        model.check_labels(torch.as_tensor(y))  # once, and here on a GPU too
         self.y = torch.as_tensor(y, device=device)
 
     def prior(self) -> DiagonalGaussian:
@@ -237,18 +263,18 @@ class SemiSupervisedVAE(Model):
     ) -> None:
         """Build the conditional VAE, then the classifier."""
         super().__init__()
-        self.classes = classes
+        self.classes = as_size("classes", classes)
         self.vae = ConditionalVAE(
             image_shape,
             latent_dim,
-            condition=classes,
+            condition=self.classes,
             widths=widths,
             likelihood=likelihood,
             activation=activation,
             prior="standard",
         )
         self.classifier = LabelPredictor(
-            image_shape, classes=classes, widths=widths, activation=activation
+            image_shape, classes=self.classes, widths=widths, activation=activation
         )
 
     def classify(self, x: Tensor) -> torch.distributions.Categorical:

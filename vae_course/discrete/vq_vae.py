@@ -12,8 +12,15 @@ from vae_course.discrete.codebooks import QUANTIZERS, Quantizer, QuantizerOutput
 from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import as_image_shape, check_images
-from vae_course.networks import MapDecoder, MapEncoder, check_network
+from vae_course.models.shapes import check_images
+from vae_course.networks import (
+    ImageShape,
+    MapDecoder,
+    MapEncoder,
+    as_image_shape,
+    check_network,
+    check_one_precision,
+)
 from vae_course.networks.maps import map_size
 
 
@@ -75,10 +82,10 @@ class VQVAE(Model):
     ) -> None:
         """Build encoder, quantizer, decoder and likelihood."""
         super().__init__()
-        self.image_shape = as_image_shape(image_shape)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
         channels, height, wide = self.image_shape
         self.quantizer = _quantizer(quantizer, settings)
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         output_shape, dim = (channels * per_pixel, height, wide), self.quantizer.dim
         self.encoder: nn.Module
         self.decoder: nn.Module
@@ -91,6 +98,7 @@ class VQVAE(Model):
                     f"dim = {dim}, the quantizer's"
                 )
             check_network(self.decoder, "the decoder", size, output_shape)
+            check_one_precision(self.encoder, self.decoder)
             self.map_shape = (size[1], size[2])
             return
         self.map_shape = map_size(self.image_shape, halvings)

@@ -19,8 +19,15 @@ from vae_course.distributions import (
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import as_image_shape, check_images
-from vae_course.networks import Activation, ImageShape, check_network
+from vae_course.models.shapes import check_images
+from vae_course.networks import (
+    Activation,
+    ImageShape,
+    as_image_shape,
+    as_size,
+    as_sizes,
+    check_network,
+)
 
 INFERENCES = ("bottom-up", "ladder")
 NETWORKS = ("mlp", "conv")
@@ -106,11 +113,11 @@ class HierarchicalVAE(Model):
         """Build the stages and the likelihood."""
         super().__init__()
         _check_names(network, inference, len(latents), len(widths))
-        self.image_shape = as_image_shape(image_shape)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
         channels, height, width = self.image_shape
         self.inference = inference
-        self.likelihood, per_pixel = likelihood_part(likelihood)
-        self.latent_dims = tuple(n if isinstance(n, int) else prod(n) for n in latents)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
+        self.latent_dims = tuple(_latent_size(layer, size) for layer, size in enumerate(latents))
         if isinstance(network, str):
             stages = self._stages(network, latents, widths, activation, per_pixel)
         else:
@@ -289,6 +296,13 @@ def repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
     if samples == 1:
         return q
     return DiagonalGaussian(q.mean.repeat(samples, 1), q.log_var.repeat(samples, 1))
+
+
+def _latent_size(layer: int, size: Any) -> int:
+    """How many numbers a layer has, whose size or map's shape is given."""
+    if isinstance(size, Sequence):
+        return prod(as_sizes(f"latents[{layer}]", size))
+    return as_size(f"latents[{layer}]", size)
 
 
 def _check_names(network: str | Stages, inference: str, latents: int, widths: int) -> None:

@@ -6,8 +6,14 @@ from torch import Tensor
 
 from vae_course.distributions import full_precision
 from vae_course.models.base import Model
-from vae_course.models.shapes import as_image_shape, check_images, decode_batches
-from vae_course.networks import Network, encoder_and_decoder
+from vae_course.models.shapes import check_images, decode_batches
+from vae_course.networks import (
+    ImageShape,
+    Network,
+    as_image_shape,
+    as_size,
+    encoder_and_decoder,
+)
 
 
 class Autoencoder(Model):
@@ -22,7 +28,8 @@ class Autoencoder(Model):
             linear (affine).
 
     Raises:
-        ValueError: an unknown network, or images that do not fit.
+        TypeError: sizes that are not whole numbers.
+        ValueError: an unknown network, or sizes or images that do not fit.
 
     Source: Rumelhart, Hinton & Williams (1986); Baldi & Hornik (1989) for the linear one.
     """
@@ -37,10 +44,10 @@ class Autoencoder(Model):
     ) -> None:
         """Build encoder and decoder."""
         super().__init__()
-        self.image_shape = as_image_shape(image_shape)
-        self.latent_dim = latent_dim
+        self.image_shape: ImageShape = as_image_shape(image_shape)
+        self.latent_dim = as_size("latent_dim", latent_dim)
         self.encoder, self.decoder = encoder_and_decoder(
-            network, self.image_shape, widths, (latent_dim, latent_dim)
+            network, self.image_shape, widths, (self.latent_dim, self.latent_dim)
         )
 
     def encode(self, x: Tensor) -> Tensor:

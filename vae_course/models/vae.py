@@ -10,8 +10,16 @@ from torch.distributions import Distribution
 from vae_course.distributions import DiagonalGaussian, StandardNormal, full_precision
 from vae_course.models.base import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import as_image_shape, check_images, decode_batches
-from vae_course.networks import Activation, Network, encoder_and_decoder
+from vae_course.models.shapes import check_images, decode_batches
+from vae_course.networks import (
+    Activation,
+    ImageShape,
+    Network,
+    as_image_shape,
+    as_size,
+    dtype_of,
+    encoder_and_decoder,
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class VAE(Model):
         activation: a name from `vae_course.networks.ACTIVATIONS`, or what makes a module.
 
     Raises:
-        ValueError: an unknown network, likelihood or activation, or images that do not fit.
+        TypeError: sizes that are not whole numbers, or a likelihood that is a class.
+        ValueError: an unknown network, likelihood or activation, or what does not fit.
 
     Source: Kingma & Welling (2014); Rezende et al. (2014).
 
@@ -79,19 +88,20 @@ class VAE(Model):
     ) -> None:
         """Build encoder, decoder and likelihood."""
         super().__init__()
-        self.image_shape = as_image_shape(image_shape)
-        self.latent_dim = latent_dim
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
+        self.latent_dim = as_size("latent_dim", latent_dim)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.encoder, self.decoder = encoder_and_decoder(
             network,
             self.image_shape,
             widths,
-            (self._encoder_outputs(network), latent_dim),
+            (self._encoder_outputs(network), self.latent_dim),
             per_pixel,
             activation,
         )
         # Buffers, so that the prior lives where the model does.
-        self.register_buffer("prior_mean", torch.zeros(latent_dim), persistent=False)
+        mean = torch.zeros(self.latent_dim, dtype=dtype_of(self.decoder))
+        self.register_buffer("prior_mean", mean, persistent=False)
 
     def _encoder_outputs(self, network: Network) -> int:
         """How many numbers q(z|x) is read from."""

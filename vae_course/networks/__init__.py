@@ -3,13 +3,14 @@
 from vae_course.networks.freezing import frozen
 from vae_course.networks.maps import MapDecoder, MapEncoder, ResidualBlock
 from vae_course.networks.own import check_network
+from vae_course.networks.precision import check_one_precision, check_precision, dtype_of
+from vae_course.networks.sizes import ImageShape, as_image_shape, as_size, as_sizes
 from vae_course.networks.vectors import (
     ACTIVATIONS,
     NETWORKS,
     Activation,
     ConvDecoder,
     ConvEncoder,
-    ImageShape,
     MLPDecoder,
     MLPEncoder,
     Network,
@@ -31,7 +32,13 @@ __all__ = [
     "Network",
     "ResidualBlock",
     "as_activation",
+    "as_image_shape",
+    "as_size",
+    "as_sizes",
     "check_network",
+    "check_one_precision",
+    "check_precision",
+    "dtype_of",
     "encoder_and_decoder",
     "frozen",
 ]

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from vae_course.networks.vectors import ImageShape
+from vae_course.networks.sizes import ImageShape, as_size
 
 
 class ResidualBlock(nn.Module):
@@ -61,6 +61,7 @@ class MapEncoder(nn.Module):
         """Build the layers."""
         super().__init__()
         map_size(image_shape, halvings)
+        width = as_size("width", width)
         first = width if halvings == 1 else width // 2
         # Folding 2×2 pixels into channels is cheaper than a strided convolution on few channels.
         layers = [nn.PixelUnshuffle(2), nn.Conv2d(4 * image_shape[0], first, 3, padding=1)]
@@ -103,6 +104,7 @@ class MapDecoder(nn.Module):
         """Build the layers."""
         super().__init__()
         map_size(output_shape, halvings)
+        width = as_size("width", width)
         last = width if halvings == 1 else width // 2
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1)]
         layers += _residual_stack(width, residual[1], residual[0])

@@ -6,6 +6,8 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from vae_course.networks.precision import dtype_of
+
 
 def check_network(
     network: nn.Module,
@@ -31,17 +33,16 @@ def check_network(
         ValueError: it does not take such inputs, or gives another shape.
     """
     if not isinstance(network, nn.Module):
-        raise TypeError(f"{what} is a {type(network).__name__}, not a torch.nn.Module")
-    weight = next(
-        (t for t in chain(network.parameters(), network.buffers()) if t.is_floating_point()),
-        torch.empty(0),
-    )
-    blank = torch.zeros(2, *given, dtype=weight.dtype, device=weight.device)
+        raise TypeError(
+            f"{what} is a {type(network).__name__}, {network!r:.60}: give a torch.nn.Module, made"
+        )
+    weight = next(chain(network.parameters(), network.buffers()), torch.empty(0))
+    blank = torch.zeros(2, *given, dtype=dtype_of(network), device=weight.device)
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            out = network(blank, *(other.to(weight.device) for other in others))
+            out = network(blank, *(_like(other, blank) for other in others))
     except Exception as error:
         raise ValueError(f"{what} does not take {_batch(given)}: {error}") from error
     finally:
@@ -56,6 +57,11 @@ def check_network(
             f"{_batch(found if wanted is None else wanted)}"
         )
     return found
+
+
+def _like(other: Tensor, blank: Tensor) -> Tensor:
+    """A second input where the first one is, and of its type if it is not a label."""
+    return other.to(blank if other.is_floating_point() else blank.device)
 
 
 def _batch(shape: Sequence[int]) -> str:

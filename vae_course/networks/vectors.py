@@ -8,8 +8,8 @@ from math import prod
 from torch import Tensor, nn
 
 from vae_course.networks.own import check_network
-
-ImageShape = tuple[int, int, int]
+from vae_course.networks.precision import check_one_precision
+from vae_course.networks.sizes import ImageShape, as_sizes
 
 Network = str | tuple[nn.Module, nn.Module]
 """A name from `NETWORKS`, or an encoder and a decoder of your own."""
@@ -48,18 +48,8 @@ def _makes_a_module(make: Callable[[], object]) -> bool:
         return False
 
 
-def check_sizes(sizes: Sequence[int]) -> None:
-    """Raise `ValueError` unless all layers have at least one unit."""
-    if not all(isinstance(size, int) and size > 0 for size in sizes):
-        raise ValueError(
-            f"layers of {list(sizes)} units: images, widths and latents have sizes that are whole "
-            "numbers, at least 1"
-        )
-
-
 def _mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     """Linear layers of the given sizes with an activation between each two."""
-    check_sizes(sizes)
     make, takes = as_activation(activation)
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes[:-1]):
@@ -86,7 +76,7 @@ class MLPEncoder(nn.Module):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        self.layers = _mlp([prod(image_shape), *widths, outputs], activation)
+        self.layers = _mlp([prod(image_shape), *as_sizes("widths", widths), outputs], activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """Flatten the image and run the layers."""
@@ -113,7 +103,8 @@ class MLPDecoder(nn.Module):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        self.layers = _mlp([inputs, *reversed(widths), prod(output_shape)], activation)
+        hidden = reversed(as_sizes("widths", widths))
+        self.layers = _mlp([inputs, *hidden, prod(output_shape)], activation)
         self.output_shape = output_shape
 
     def forward(self, z: Tensor) -> Tensor:
@@ -124,8 +115,7 @@ class MLPDecoder(nn.Module):
 
 def _coarse_size(image_shape: ImageShape, widths: Sequence[int]) -> tuple[int, int]:
     """Height and width after as many halvings as there are widths."""
-    check_sizes((*image_shape, *widths))
-    factor = 2 ** len(widths)
+    factor = 2 ** len(as_sizes("widths", widths))
     _, height, width = image_shape
     if not widths or height % factor or width % factor:
         raise ValueError(
@@ -245,12 +235,8 @@ def encoder_and_decoder(
         activation: a name from `ACTIVATIONS`, or what makes a module.
 
     Raises:
-        TypeError: widths that are no sequence.
-        ValueError: no network or activation of that name, sizes below 1, or modules of other
-            shapes.
+        ValueError: no network or activation of that name, or modules of other shapes.
     """
-    if not isinstance(widths, Sequence):
-        raise TypeError(f"widths = {widths!r} is no sequence: give ({widths!r},) for one layer")
     channels, height, width = image_shape
     output_shape = (channels * parameters_per_pixel, height, width)
     outputs, inputs = code_sizes
@@ -258,10 +244,12 @@ def encoder_and_decoder(
         own_encoder, own_decoder = network
         check_network(own_encoder, "the encoder", image_shape, (outputs,))
         check_network(own_decoder, "the decoder", (inputs,), output_shape)
+        check_one_precision(own_encoder, own_decoder)
         return own_encoder, own_decoder
     if not isinstance(network, str) or network not in NETWORKS:
+        name = " ".join(repr(network).split())
         raise ValueError(
-            f"unknown network {network!r}; choose one of {', '.join(NETWORKS)}, or give your own "
+            f"unknown network {name:.60}; choose one of {', '.join(NETWORKS)}, or give your own "
             "as (encoder, decoder)"
         )
     encoder, decoder = NETWORKS[network]

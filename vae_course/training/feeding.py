@@ -21,7 +21,15 @@ from torch.utils.data import (
 from vae_course.data import Labeled
 from vae_course.training import front
 from vae_course.training.identity import describe, digest_of
-from vae_course.training.reading import Batch, as_labels, read, read_images, split, with_labels
+from vae_course.training.reading import (
+    Batch,
+    as_labels,
+    read,
+    read_images,
+    said,
+    split_batch,
+    with_labels,
+)
 from vae_course.training.streams import HELD_OUT_ORDER, ORDER, OwnStream, seeded_generator
 
 # A batch is a function that takes it out of where it is, and how many images of the step's it is:
@@ -139,13 +147,28 @@ class Streamed:
         with stream:
             batches = iter(self.loader)
         for number in range(1 << 62):
+            name = f"batch {number} of epoch {epoch + 1} of {self.name}"
             with stream:
-                batch = next(batches, None)
-            if batch is None:
+                batch = _next(batches, name)
+            if batch is _END:
                 return
-            read = self.reader.batch(batch, f"batch {number} of epoch {epoch + 1} of {self.name}")
+            read = self.reader.batch(batch, name)
             on_device: Batch = self.fabric.to_device(read)
             yield partial(_itself, on_device), len(read) * self.fabric.world_size
+
+
+_END = object()
+
+
+def _next(batches: Iterator[Any], name: str) -> Any:
+    """Take a loader's next batch; what its data set raises is said with the batch's number."""
+    try:
+        return next(batches, _END)
+    except Exception as error:
+        raise ValueError(
+            f"{name} cannot be read: {said(error)}. An item is to blame, or how it is put into a "
+            "batch; loader.collate_fn([loader.dataset[i]]) shows it for item i"
+        ) from error
 
 
 def _itself(batch: Batch) -> Batch:
@@ -180,12 +203,14 @@ class Reader:
         dtype: of the weights.
         seed: of the run.
         fabric: of the run.
+        check_labels: what refuses labels that the loss cannot take.
     """
 
     labels: bool | None
     dtype: torch.dtype
     seed: int
     fabric: Fabric
+    check_labels: Callable[[Tensor], None] | None
 
     def open(self, data: Any, name: str, batch_size: int | None) -> Held | Streamed:
         """Return the feed of all that `data` may be; images in memory are looked at as a whole.
@@ -207,16 +232,18 @@ class Reader:
         if name == "data":
             front.check_batch_size(images, size, self.fabric.world_size)
         front.check_finite_images(images, name)
+        front.check_labels(images, name, self.check_labels)
         return Held(images, size, self.seed, self.fabric)
 
     def batch(self, batch: Any, name: str) -> Batch:
         """Return images and labels, where the loss takes them, of what a loader gave."""
-        images, known = split(batch, name)
-        known = None if known is None else as_labels(known)
+        images, known = split_batch(batch, name)
+        known = as_labels(known) if self.labels and known is not None else None
         given = with_labels(read_images(images, name), known, name, self.labels)
         front.check_rows(given, name)
         given = front.in_dtype(given, self.dtype)
         front.check_finite_images(given, name)
+        front.check_labels(given, name, self.check_labels)
         return given
 
     def _check_loader(self, loader: DataLoader[Any], name: str, batch_size: int | None) -> None:

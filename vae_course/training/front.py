@@ -6,6 +6,7 @@ Each refusal is one sentence that names the thing, its value and the way out.
 import math
 import operator
 from collections.abc import Callable
+from functools import partial
 from numbers import Real
 from typing import Any
 
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_course.data import Labeled
+from vae_course.models.shapes import way_to_shape
+from vae_course.networks import dtype_of
 from vae_course.objectives.observed import inner_model, likelihood_of
 from vae_course.schedules import CosineDecay, Schedule, as_schedule
 from vae_course.training.reading import Batch, signature_of
@@ -32,11 +35,6 @@ def check_call(model: Any, loss: Any) -> None:
     if not isinstance(model, nn.Module):
         raise TypeError(f"model = {model!r:.80} is no torch.nn.Module: give one, made, not a class")
     _check_loss(loss, model)
-    if dtype_of(model) in (torch.bfloat16, torch.float16):
-        raise ValueError(
-            f"the weights are {dtype_of(model)}: train in float32, model.float(); `fit` itself "
-            "multiplies in bfloat16 where the hardware does"
-        )
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             f"{type(model).__name__} has no weight that requires a gradient: there is nothing to "
@@ -47,6 +45,20 @@ def check_call(model: Any, loss: Any) -> None:
             raise ValueError(
                 f"the weight {name!r} is not finite before the first step: make the model anew"
             )
+        if weight.dtype in (torch.bfloat16, torch.float16):
+            raise ValueError(
+                f"the weight {name!r} is {weight.dtype}, too coarse for Adam's steps: call "
+                "model.float(); where the hardware has it, `fit` multiplies in bfloat16 itself"
+            )
+
+
+def check_fabric(fabric: Any) -> None:
+    """Raise `TypeError` unless it is a Fabric."""
+    if isinstance(fabric, type) or not hasattr(fabric, "launch"):
+        raise TypeError(
+            f"fabric = {fabric!r:.80} is no lightning_fabric.Fabric: give one, made, such as "
+            "Fabric(accelerator='cuda', devices=1), or leave it out"
+        )
 
 
 def _check_loss(loss: Any, model: nn.Module) -> None:
@@ -138,12 +150,6 @@ def images_and_labels(data: Batch) -> tuple[Tensor, Tensor | None]:
     return (data.images, data.labels) if isinstance(data, Labeled) else (data, None)
 
 
-def dtype_of(model: nn.Module) -> torch.dtype:
-    """Type of the model's weights; of the first, where they differ."""
-    kinds = (weight.dtype for weight in model.parameters() if weight.is_floating_point())
-    return next(kinds, torch.float32)
-
-
 def in_dtype(data: Batch, dtype: torch.dtype) -> Batch:
     """Cast floats and truth values to the weights' dtype; integers stay what they are."""
 
@@ -170,6 +176,23 @@ def check_finite_images(data: Batch, name: str) -> None:
                     f"{what} {start + int(bad.nonzero()[0])} of {name} has a value that is not "
                     "finite: the data is to blame; mend it or leave the image out"
                 )
+
+
+def label_check(loss: Any, model: nn.Module) -> Callable[[Tensor], None] | None:
+    """What looks at labels, where a loss says by `check_labels(model, y)` which it can take."""
+    check = getattr(loss, "check_labels", None)
+    return None if check is None else partial(check, model)
+
+
+def check_labels(data: Batch, name: str, check: Callable[[Tensor], None] | None) -> None:
+    """Raise as `check` does, and say of which data; data without labels pass."""
+    _, labels = images_and_labels(data)
+    if labels is None or check is None:
+        return
+    try:
+        check(labels)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{name}: {error}") from error
 
 
 def check_rows(data: Batch, name: str) -> None:
@@ -226,13 +249,21 @@ def look(
         x = _transformed(images, transform, name, seed, device)
     if not x.is_floating_point() and hasattr(model, "likelihood"):
         raise TypeError(
-            f"{name} is {x.dtype} where the model takes floats: give transform=to_unit, or cast it"
+            f"{name} is {x.dtype} where the model takes floats: gray levels from 0 to 255 are "
+            "bytes, .to(torch.uint8), with transform=to_unit; other numbers are cast by .float()"
         )
     shape = getattr(model, "image_shape", None)
     if shape is not None and x.is_floating_point() and tuple(x.shape[1:]) != tuple(shape):
         raise ValueError(
             f"{name} has images {tuple(x.shape[1:])}, after the transform if there is one, and the "
-            f"model takes {tuple(shape)}: {_reshaping(tuple(x.shape[1:]), tuple(shape))}"
+            f"model takes {tuple(shape)}: {way_to_shape(x.shape, tuple(shape))}"
+        )
+    dtype = dtype_of(model)
+    if shape is not None and x.is_floating_point() and x.dtype != dtype:
+        raise ValueError(
+            f"{name} is {x.dtype}, after the transform if there is one, and the weights {dtype}: "
+            f"cast there, or the model by model.to({x.dtype}); a Fabric's precision has to be one "
+            "that leaves weights alone, '32-true' or 'bf16-mixed'"
         )
     check_support(model, x, name)
 
@@ -248,8 +279,8 @@ def _transformed(
         except (TypeError, ValueError, RuntimeError, AttributeError, IndexError) as error:
             raise ValueError(
                 f"the transform failed on a batch of {name}, {images.dtype} "
-                f"{tuple(images.shape)}: {error}. It gets whole batches of tensors; what works on "
-                "single PIL images belongs into the Dataset"
+                f"{tuple(images.shape)}: {error}. (It gets whole batches of tensors; one for "
+                "single PIL images belongs into the Dataset)"
             ) from error
     if not isinstance(x, Tensor) or x.dim() == 0 or len(x) != len(images):
         got = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
@@ -262,29 +293,6 @@ def _transformed(
             f"the transform made values that are not finite of {name}: the transform is to blame"
         )
     return x
-
-
-def check_labels(model: nn.Module, data: Batch, name: str) -> None:
-    """Ask the model whether labels are among those that it is conditioned on."""
-    _, labels = images_and_labels(data)
-    check = getattr(model, "check_condition", None)
-    if labels is None or check is None:
-        return
-    try:
-        check(labels.cpu())
-    except ValueError as error:
-        raise ValueError(f"the labels of {name}: {error}") from error
-
-
-def _reshaping(given: tuple[int, ...], taken: tuple[int, ...]) -> str:
-    """Say how images of one shape become those of another, where that can be told."""
-    if len(given) == 3 and (given[2], *given[:2]) == taken:
-        return "channels come first here: x.permute(0, 3, 1, 2)"
-    if (1, *given) == taken:
-        return "the channel is missing: x.unsqueeze(1)"
-    if given[1:] == taken[1:] and len(given) == 3:
-        return f"build the model for {given[0]} channels, or convert the images to {taken[0]}"
-    return "resize or crop them, or build the model for images of this shape"
 
 
 def check_support(model: nn.Module, x: Tensor, name: str) -> None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from vae_course import storage
 from vae_course.data import Labeled
+from vae_course.networks import dtype_of
 from vae_course.schedules import Schedule
 from vae_course.training import front
 from vae_course.training.checkpoint import (
@@ -44,7 +45,11 @@ _CHECK_EVERY = 50  # steps between two looks at the terms: one transfer from the
 
 
 class Objective(Protocol):
-    """Terms of a batch: `(batch,)` tensors, in a dataclass or a dict with a `loss`, or the loss."""
+    """Terms of a batch: `(batch,)` tensors, in a dataclass or a dict with a `loss`, or the loss.
+
+    A loss of labels may have `check_labels(model, labels)`, which raises on those that it cannot
+    take: `fit` calls it with the labels of all images, and of each batch of a loader.
+    """
 
     def __call__(
         self, model: Any, x: Any, step: int, generator: torch.Generator | None = None
@@ -159,7 +164,7 @@ def fit(
     Labels of the last two go to a loss that annotates its second parameter `x: Labeled`; any other
     gets images alone. Floats are cast to the weights' type; bytes need a transform.
 
-    Everything is looked at before the first step: kinds, shapes, values that are not finite, values
+    Before the first step `fit` looks at kinds, shapes, labels, values that are not finite, values
     outside the support of `model.likelihood` as the transform leaves them (all images without one,
     one batch with one).
 
@@ -199,17 +204,14 @@ def fit(
         FileExistsError: another run has written the checkpoint since this one did.
     """
     fabric = default_fabric() if fabric is None else fabric
-    if not isinstance(fabric, Fabric):
-        raise TypeError(
-            f"fabric = {fabric!r:.80} is no lightning_fabric.Fabric: give "
-            "Fabric(accelerator='cuda'), for example"
-        )
+    front.check_fabric(fabric)
     fabric.launch()
     front.check_call(model, loss)
     epochs = front.as_whole("epochs", epochs, 1, "training takes at least one pass")
     seed = front.as_whole("seed", seed, 0, "a seed is not negative")
     change = as_transform(transform)
-    reader = Reader(wants_labels(loss), front.dtype_of(model), seed, fabric)
+    dtype, check = dtype_of(model) or torch.float32, front.label_check(loss, model)
+    reader = Reader(wants_labels(loss), dtype, seed, fabric, check)
     train = reader.open(data, "data", batch_size)
     held_out = None
     if validation is not None:
@@ -306,8 +308,6 @@ class _Run:
         for name, feed in feeds:
             if step.transform is None and isinstance(feed, Held):
                 front.check_support(step.model, front.images_and_labels(feed.images)[0], name)
-            if isinstance(feed, Held):
-                front.check_labels(step.model, feed.images, name)
 
     def epoch(self, epoch: int, state: _State) -> _State:
         """Train one pass, look at the held-out images, and return where the run stands then."""

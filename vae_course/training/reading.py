@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
-from pathlib import PurePath
+from os import PathLike
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -90,11 +90,49 @@ def split(item: Any, name: str) -> tuple[Any, Any]:
         return item[0], item[1] if len(item) == 2 else None
     if isinstance(item, Tensor | np.ndarray) or hasattr(item, "getbands"):
         return item, None
-    kind = f"{type(item).__name__} of {len(item)}" if hasattr(item, "__len__") else repr(item)
+    if isinstance(item, str | PathLike):
+        raise TypeError(
+            f"{name} is {item!r:.80}, a path and no image: open it where the data set gives items, "
+            "PIL.Image.open(path), as torchvision.datasets.ImageFolder does"
+        )
     raise TypeError(
-        f"{name} gives {kind:.80}: an item has to be an image (tensor, array or PIL), or "
-        "(image, label); wrap the data set in one whose `__getitem__` returns that"
+        f"{name} is {_kind(item)}: an item has to be an image (tensor, array or PIL), or (image, "
+        "label); wrap the data set in one whose `__getitem__` returns that"
     )
+
+
+def split_batch(batch: Any, name: str) -> tuple[Any, Any]:
+    """Return images and labels, or None, of what a loader gave.
+
+    Raises:
+        TypeError: it is neither images nor (images,) nor (images, labels).
+    """
+    pair = isinstance(batch, tuple | list) and len(batch) in (1, 2)
+    images, *labels = batch if pair else [batch]
+    if isinstance(images, Tensor | np.ndarray):
+        return images, labels[0] if labels else None
+    raise TypeError(
+        f"{name} is {_kind(batch)}: a batch has to be images, one tensor or array (N, …), or "
+        "(images, labels); let the data set give tensors, by transforms.ToTensor() of PIL images, "
+        "and the loader's collate_fn stack them"
+    )
+
+
+def _kind(value: Any) -> str:
+    """What it is, in a few words, and what is in it."""
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}: {', '.join(map(_name, value)):.60}"
+    return f"a dict of {list(value)!r:.60}" if isinstance(value, Mapping) else f"{value!r:.80}"
+
+
+def _name(value: Any) -> str:
+    return type(value).__name__
+
+
+def said(error: Exception) -> str:
+    """An error in one line; a worker's comes with its whole traceback, of which it is the last."""
+    lines = str(error).strip().splitlines()
+    return lines[-1] if len(lines) > 1 else f"{type(error).__name__}: {error}"
 
 
 def read_images(images: Any, name: str) -> Tensor:
@@ -152,14 +190,7 @@ def _read_items(data: Any, name: str, labels: bool | None) -> Batch:
     images, known = torch.empty(0), []
     with OwnStream(0, READING):
         for index in tqdm(range(size), desc=f"reading {name}"):
-            try:
-                item = data[index]
-            except Exception as error:  # whatever a file or somebody's code says
-                raise ValueError(
-                    f"item {index} of {name} cannot be read ({type(error).__name__}: {error}): "
-                    "mend it or leave it out"
-                ) from error
-            image, label = split(item, name)
+            image, label = split(_item(data, index, name), f"item {index} of {name}")
             one = read_images(image, f"item {index} of {name}")
             if index == 0:
                 images = torch.empty((size, *one.shape), dtype=one.dtype)
@@ -174,6 +205,18 @@ def _read_items(data: Any, name: str, labels: bool | None) -> Batch:
     return with_labels(images, torch.stack(known) if known else None, name, labels)
 
 
+def _item(data: Any, index: int, name: str) -> Any:
+    """Take an item; what the data set raises is said with its number, and its file if known."""
+    try:
+        return data[index]
+    except Exception as error:
+        files = getattr(data, "samples", None)  # torchvision's folders: (path, class) for each
+        path = f" ({files[index][0]})" if isinstance(files, list) else ""
+        raise ValueError(
+            f"item {index} of {name}{path} cannot be read ({said(error)}): mend it or leave it out"
+        ) from error
+
+
 def _count(data: Any, name: str) -> int:
     """How many items a map-style data set has."""
     if hasattr(data, "to_numpy"):
@@ -182,12 +225,13 @@ def _count(data: Any, name: str) -> int:
         raise TypeError(f"{name} is a tuple: give Labeled(images, labels)")
     if isinstance(data, IterableDataset):
         raise TypeError(f"{name} is an IterableDataset: wrap it in a DataLoader, which streams it")
-    known = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    if isinstance(data, str | PurePath):
+    if isinstance(data, str | PathLike):
         raise TypeError(
-            f"{name} = {str(data)!r} is a path: torchvision.datasets.ImageFolder(path, transform) "
-            "reads a folder of images"
+            f"{name} is {data!r:.80}, a path and no image: a folder of folders is read by "
+            "torchvision.datasets.ImageFolder(path, transform=ToTensor()), an array by "
+            "numpy.load(path)"
         )
+    known = hasattr(data, "__getitem__") and hasattr(data, "__len__")
     if not known or isinstance(data, bytes | Mapping | type):
         raise TypeError(f"{name} is {type(data).__name__}: give {ACCEPTED}")
     if len(data) == 0:
