@@ -11,8 +11,8 @@ from vae_course.distributions import DiagonalGaussian, diagonal_kl
 from vae_course.hierarchical.vae import StackOutput, as_gaussian
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import as_image_shape, check_images
-from vae_course.networks import MLPDecoder
+from vae_course.models.shapes import check_images
+from vae_course.networks import ImageShape, MLPDecoder, as_image_shape, as_size, as_sizes
 
 
 class SkipVAE(Model):
@@ -55,10 +55,11 @@ class SkipVAE(Model):
         super().__init__()
         if not latents:
             raise ValueError("a stack without latent layers: give at least one size")
-        self.image_shape = as_image_shape(image_shape)
+        self.image_shape: ImageShape = as_image_shape(image_shape)
         channels, height, rows = self.image_shape
-        self.latent_dims = tuple(latents)
-        self.likelihood, per_pixel = likelihood_part(likelihood)
+        self.latent_dims = as_sizes("latents", latents)
+        width = as_size("width", width)
+        self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.start = nn.Parameter(torch.zeros(width))
         below = [prod(image_shape), *[width] * (len(latents) - 1)]
         self.trunks = nn.ModuleList(nn.Linear(size, width) for size in below)
