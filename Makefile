@@ -99,7 +99,7 @@ mutants: env ## break each rule that tests keep, and see a test turn red (minute
 test-lowest: env ## run the unit tests with the lowest versions that pyproject.toml allows
 	@$(UV) venv --quiet --clear --no-python-downloads --python 3.11 $(LOWEST)
 	@$(UV) pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
-		--editable ".[book,dev]"
+		--editable ".[book,cluster,dev]"
 	@OMP_NUM_THREADS=1 $(LOWEST)/bin/pytest -q -m "not browser" -n 2 --dist loadfile
 
 # The checks happen where nothing of this checkout can help: a new environment with the wheel in it,
@@ -112,7 +112,7 @@ dist: env ## build wheel and sdist in dist/ and check them (TAG=v0.1.0: the tag 
 	@$(UV) build --quiet
 	@$(UV) tool run --quiet twine check --strict dist/*.whl dist/*.tar.gz
 	@$(UV) venv --quiet --python $(BIN)/python _build/dist
-	@$(UV) pip install --quiet --python _build/dist/bin/python "$$(ls dist/*.whl)[book,dev]"
+	@$(UV) pip install --quiet --python _build/dist/bin/python "$$(ls dist/*.whl)[book,cluster,dev]"
 	@mkdir _build/dist/source
 	@tar -xzf dist/*.tar.gz --strip-components=1 -C _build/dist/source
 	@cd _build/dist/source && OMP_NUM_THREADS=1 ../bin/pytest -q -m "not browser" -n 2 --dist loadfile

@@ -55,7 +55,7 @@ class VarianceHeadVAE(VAE):
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for images `(batch, channels, height, width)`."""
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.encoder)
         mean, raw = full_precision(self.encoder(x)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, self.to_log_var(raw))
 
@@ -130,5 +130,5 @@ class FullCovarianceVAE(VAE):
 
     def encode(self, x: Tensor) -> FullGaussian:  # type: ignore[override]
         """Return q(z|x) for images `(batch, channels, height, width)`."""
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.encoder)
         return cholesky_head(full_precision(self.encoder(x)), self.latent_dim)

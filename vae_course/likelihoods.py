@@ -6,6 +6,7 @@ batch's shape and is in nats per image, a sum over pixels and never a mean.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +26,33 @@ _TO_UNIT = (
 )
 
 
-def _over_images(pixels: Distribution) -> Distribution:
-    return Independent(pixels, _IMAGE_DIMS, validate_args=False)
+class ImagesOf(Independent):  # type: ignore[type-arg]
+    """A distribution of pixels as one of images: the event is `(channels, height, width)`."""
+
+    def __init__(self, pixels: Distribution) -> None:
+        """Make the last three dimensions one event."""
+        super().__init__(pixels, _IMAGE_DIMS, validate_args=False)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log-density of images `(..., channels, height, width)`, nats per image.
+
+        Raises:
+            ValueError: another shape, which would be broadcast to images that nobody gave.
+        """
+        if value.shape[-_IMAGE_DIMS:] != self.event_shape:
+            raise ValueError(
+                f"images have shape {tuple(value.shape)} and p(x|z) is over images of shape "
+                f"{tuple(self.event_shape)}: give (batch, channels, height, width), by "
+                ".unsqueeze(1) where the channel is missing"
+            )
+        out: Tensor = super().log_prob(value)
+        return out
+
+    def expand(self, batch_shape: Any, _instance: object = None) -> "ImagesOf":
+        """Return the same images, in another batch shape."""
+        images = self._get_checked_instance(ImagesOf, _instance)
+        out: ImagesOf = super().expand(batch_shape, _instance=images)
+        return out
 
 
 class Likelihood(nn.Module):
@@ -80,7 +106,7 @@ class BernoulliLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits."""
-        return _over_images(BernoulliImages(logits=full_precision(outputs), validate_args=False))
+        return ImagesOf(BernoulliImages(logits=full_precision(outputs), validate_args=False))
 
 
 class ContinuousBernoulliLikelihood(Likelihood):
@@ -96,7 +122,7 @@ class ContinuousBernoulliLikelihood(Likelihood):
 
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the decoder's output as logits of λ."""
-        return _over_images(
+        return ImagesOf(
             ContinuousBernoulliImages(logits=full_precision(outputs), validate_args=False)
         )
 
@@ -127,7 +153,7 @@ class GaussianLikelihood(Likelihood):
         """Read the decoder's output as the mean image."""
         outputs = full_precision(outputs)
         sigma = torch.exp(self.log_sigma).expand_as(outputs)
-        return _over_images(Normal(outputs, sigma, validate_args=False))
+        return ImagesOf(Normal(outputs, sigma, validate_args=False))
 
 
 class SharedGaussianLikelihood(GaussianLikelihood):
@@ -158,7 +184,7 @@ class DiscretizedLogisticLikelihood(Likelihood):
     def forward(self, outputs: Tensor) -> Distribution:
         """Read the first half of the channels as locations, the second as log-scales."""
         location, log_scale = full_precision(outputs).chunk(2, dim=-3)
-        return _over_images(DiscretizedLogistic(location, log_scale.clamp(-7, 7)))
+        return ImagesOf(DiscretizedLogistic(location, log_scale.clamp(-7, 7)))
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

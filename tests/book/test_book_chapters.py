@@ -39,7 +39,7 @@ def test_the_contents_and_the_folder_agree() -> None:
         for path in (ROOT / "book").glob(pattern)
     }
     assert len(listed) == len(set(listed))
-    assert set(listed) == there
+    assert set(listed) <= there, "a smaller book leaves lines out, and files lie there"
 
 
 @each_chapter

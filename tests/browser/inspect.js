@@ -52,6 +52,10 @@
       if (!image.complete || image.naturalWidth === 0) troubles.push(`empty image: ${name}`);
       if (!(image.getAttribute("alt") || "").trim()) troubles.push(`image without alt: ${name}`);
     }
+    for (const drawing of article().querySelectorAll(".cell_output svg[role=img]")) {
+      const title = drawing.querySelector(":scope > title");
+      if (!title || !title.textContent.trim()) troubles.push("drawing without title");
+    }
     for (const output of document.querySelectorAll(".cell_output")) {
       const shown = output.querySelector("img, svg, canvas, table, video, iframe, mjx-container");
       if (!shown && !output.textContent.trim()) troubles.push("empty cell output");
@@ -66,7 +70,7 @@
       const caption = figure.querySelector("figcaption");
       if (!caption || !caption.textContent.trim()) troubles.push("figure without a caption");
     }
-    for (const image of article().querySelectorAll(".cell_output img")) {
+    for (const image of article().querySelectorAll(".cell_output :is(img, svg[role=img])")) {
       if (!image.closest("figure")) troubles.push("picture of a cell outside a figure");
     }
     return troubles;

@@ -31,6 +31,7 @@ def broken(browser: Browser) -> Iterator[Reader]:
         ("directives", "unrendered directive: {chapter-table}"),
         ("images", "empty image: missing.png"),
         ("images", "image without alt: missing.png"),
+        ("images", "drawing without title"),
         ("images", "empty cell output"),
         ("captions", "figure without a caption"),
         ("captions", "picture of a cell outside a figure"),
@@ -63,4 +64,4 @@ def test_the_reader_hears_of_trouble(broken: Reader, heard: str, trouble: str) -
 
 def test_each_check_finds_only_its_own_trouble(broken: Reader) -> None:
     found = {name: len(broken.check(name)) for name in ("captions", "headings", "width")}
-    assert found == {"captions": 2, "headings": 2, "width": 1}
+    assert found == {"captions": 3, "headings": 2, "width": 1}

@@ -1,11 +1,17 @@
 import math
+import os
 import re
 
 import pytest
 from synthetic_book import make_notebook
 
 from vae_course.chapters import records
-from vae_course.chapters.notebooks import ChapterError, find_problems
+from vae_course.chapters.notebooks import (
+    ChapterError,
+    find_problems,
+    read_notebook,
+    stripped,
+)
 from vae_course.claims import below
 
 
@@ -71,6 +77,7 @@ FIGURE = '<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaptio
         {"text/html": FIGURE.format(alt="a curve", data="AAAA")},
         {"text/html": ["<p>an i<b>m</b>g</p>\n", FIGURE.format(alt="b", data="A\nA")]},
         {"text/markdown": "![a curve](x.png)", "text/plain": "<img>"},
+        {"text/html": "<svg role='img'><title>a curve</title><g><path/></g></svg><p>words</p>"},
     ],
 )
 def test_pictures_with_words_are_fine(bundle):
@@ -86,6 +93,11 @@ def test_pictures_with_words_are_fine(bundle):
         ({"text/html": '<IMG alt=" " src=x.png>'}, "no alt text"),
         ({"text/html": ["<img\n", " alt src='x.png'/>"]}, "no alt text"),
         ({"text/markdown": "![](x.png)"}, "no alt text"),
+        ({"text/html": "<svg><path d='M0 0'/><text>x</text></svg>"}, "no alt text"),
+        ({"text/html": "<svg/>"}, "no alt text"),
+        ({"text/html": "<svg><title> </title></svg>"}, "no alt text"),
+        ({"text/html": "<svg><g><title>a part</title></g></svg>"}, "no alt text"),
+        ({"text/html": "<title>a page</title><svg></svg><p>words</p>"}, "no alt text"),
     ],
 )
 def test_a_picture_without_words_is_named_by_its_cell(bundle, problem):
@@ -102,3 +114,15 @@ def test_markdown_cells_and_stored_errors_are_looked_at():
     first, second = find_problems(notebook)
     assert first.startswith("cell 1: an image has no alt text")
     assert second == "cell 3: ZeroDivisionError: by zero"
+
+
+def test_a_code_cell_without_outputs_is_stripped_like_one_that_has_none():
+    cell = {"cell_type": "code", "metadata": {}, "source": "1"}
+    notebook = {"cells": [cell, {**cell, "metadata": {"tags": ["nbval-check-output"]}}]}
+    assert [cell["outputs"] for cell in stripped(notebook)["cells"]] == [[], []]
+
+
+def test_a_pipe_is_no_notebook_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.ipynb")
+    with pytest.raises(ChapterError, match="it is no file"):
+        read_notebook(tmp_path / "pipe.ipynb")

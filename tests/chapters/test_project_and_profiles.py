@@ -97,3 +97,29 @@ def test_parameters_may_be_annotated_and_of_any_literal(project):
         "epochs": -1000,
         "sizes": (1, 2.5, None),
     }
+
+
+def test_two_chapters_of_one_name_are_refused(project):
+    other = project.root / "more"
+    other.mkdir()
+    (other / "01_first.ipynb").write_bytes((project.book / "01_first.ipynb").read_bytes())
+    toc = project.root / "_toc.yml"
+    mine = next(line for line in toc.read_text().splitlines() if "01_first" in line)
+    toc.write_text(toc.read_text().replace(mine, mine + "\n" + mine.replace("book/", "more/")))
+    with pytest.raises(ChapterError, match=r"two notebooks called '01_first'.*rename"):
+        project.chapters()
+
+
+def test_a_name_that_meets_what_is_kept_of_another_is_refused(tmp_path):
+    project = make_project(tmp_path / "course", {"01_a": [], "01_a.failed": []})
+    with pytest.raises(ChapterError, match=r"'01_a\.failed'.*has no dot.*rename"):
+        project.chapters()
+
+
+def test_a_number_of_many_digits_is_a_name(tmp_path):
+    name = "9" * 60 + "_long"
+    project = make_project(tmp_path / "course", {name: []})
+    assert project.chapters()[0].number is None
+    assert [c.name for c in project.select([name])] == [name]
+    with pytest.raises(ChapterError, match="no chapter"):
+        project.select(["9" * 5000])

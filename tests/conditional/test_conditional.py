@@ -29,9 +29,10 @@ from vae_course.conditional import (
 )
 from vae_course.data import Labeled, binarize
 from vae_course.distributions import DiagonalGaussian, kl
+from vae_course.evidence import grid_log_joint, latent_grid, prior_log_weights
 from vae_course.metrics import estimate_elbo, log_marginal
 from vae_course.models import VAE, load_model, sample_images, save_model
-from vae_course.objectives import ELBOLoss, gaussian_kl, log_weights
+from vae_course.objectives import ELBOLoss, gaussian_kl, iwae_bound, log_weights
 from vae_course.priors import SampledELBOLoss
 from vae_course.schedules import Constant
 from vae_course.training import fit
@@ -439,3 +440,23 @@ def test_models_come_back_from_disk(model: torch.nn.Module, tmp_path: Path) -> N
     assert type(again) is type(model) and again.config == model.config
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name])
+
+
+def test_a_condition_for_each_image_is_weighed_by_image_or_refused(generator) -> None:
+    torch.manual_seed(0)
+    model = ConditionalVAE((1, 8, 8), 2, condition=3, widths=(8,))
+    for parameter in model.parameters():
+        parameter.data.normal_(std=0.5, generator=generator)
+    x, y = torch.rand(4, 1, 8, 8, generator=generator).round(), torch.tensor([0, 1, 2, 1])
+    each = model.given(y)
+    log_w = prior_log_weights(each, x, 20_000, generator)
+    assert log_w.shape == (4, 20_000)
+    for image, label in enumerate(y.tolist()):
+        alone = prior_log_weights(model.given(label), x[image : image + 1], 20_000, generator)
+        assert iwae_bound(log_w)[image].item() == pytest.approx(iwae_bound(alone).item(), abs=0.2)
+    grid = latent_grid(2, 3.0, 2)  # four cells for four images
+    for draws in (lambda: sample_images(each, 5), lambda: grid_log_joint(each, x, grid)):
+        with pytest.raises(ValueError, match=r"batch shape \(4,\).*a single condition at a time"):
+            draws()
+    assert sample_images(model.given(1), 5).shape == (5, 1, 8, 8)
+    assert grid_log_joint(model.given(1), x, grid).shape == (4, 4)

@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, Independent, MultivariateNormal
+from torch.distributions import Distribution, Independent, MultivariateNormal, Normal
 from torch.testing import assert_close
 
 import vae_course
@@ -22,6 +22,7 @@ from vae_course.distributions import (
     StandardNormal,
 )
 from vae_course.distributions.sampling import Reparameterized
+from vae_course.likelihoods import ImagesOf
 from vae_course.priors import LatentMixture
 
 
@@ -62,6 +63,7 @@ EXAMPLES: dict[str, Distribution] = {
     ),
     "Bernoulli": BernoulliImages(logits=normal(1, 3, 2), validate_args=True),
     "continuous Bernoulli": check(ContinuousBernoulliImages)(20 * normal(1, 3, 2)),
+    "images": ImagesOf(Normal(normal(1, 3, 1, 2, 2), normal(2, 3, 1, 2, 2).exp())),
     "discretized logistic": check(DiscretizedLogistic)(normal(1, 3, 2), normal(2, 2) - 2),
 }
 every = pytest.mark.parametrize("p", EXAMPLES.values(), ids=EXAMPLES.keys())
@@ -131,7 +133,7 @@ CODES = [name for name, p in EXAMPLES.items() if p.event_shape]
 @pytest.mark.parametrize("name", CODES)
 def test_codes_of_another_size_are_refused_though_they_would_broadcast(name: str) -> None:
     for value in (torch.zeros(3, 1).double(), torch.zeros(3, 4).double(), torch.tensor(0.0)):
-        with pytest.raises(ValueError, match=r"codes have shape .* over 2 latents"):
+        with pytest.raises(ValueError, match=r"(codes|images) have shape .* over (2 l|im)"):
             EXAMPLES[name].log_prob(value)
 
 

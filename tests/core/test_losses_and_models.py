@@ -8,7 +8,17 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal
+from torch.distributions import (
+    AffineTransform,
+    ComposeTransform,
+    Distribution,
+    Independent,
+    MultivariateNormal,
+    Normal,
+    Transform,
+    TransformedDistribution,
+    constraints,
+)
 from torch.testing import assert_close
 
 from vae_course.conditional import (
@@ -254,6 +264,49 @@ def test_detached_is_the_same_distribution_without_gradients() -> None:
         assert not stopped.log_prob(z).requires_grad and q.log_prob(z).requires_grad
 
 
+@pytest.mark.parametrize("composed", [False, True], ids=["a list", "composed"])
+def test_detached_stops_the_parameters_of_transforms(composed: bool) -> None:
+    loc, scale = torch.zeros(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    moves: list[Transform] = [AffineTransform(loc, scale, event_dim=1)]
+    if composed:
+        moves = [ComposeTransform(moves)]
+    base = Independent(Normal(torch.zeros(4, 2), torch.ones(4, 2)), 1)
+    q = TransformedDistribution(base, moves)
+    z = torch.randn(4, 2)
+    assert_close(detached(q).log_prob(z), q.log_prob(z))
+    assert q.log_prob(z).requires_grad and not detached(q).log_prob(z).requires_grad
+
+
+class Networked(Transform):
+    """A shift by a network's number, where no copy can stop it."""
+
+    domain = codomain = constraints.real_vector
+    bijective = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = torch.nn.Linear(1, 1)
+
+    def _inverse(self, y: Tensor) -> Tensor:
+        return y - self.network.bias
+
+    def log_abs_det_jacobian(self, x: Tensor, y: Tensor) -> Tensor:
+        return x.new_zeros(x.shape[:-1])
+
+
+def test_dreg_refuses_a_posterior_that_cannot_be_held_constant(generator) -> None:
+    class Moved(VAE):
+        def encode(self, x: Tensor) -> Distribution:
+            return Drawn(super().encode(x), Networked())
+
+    class Drawn(TransformedDistribution):
+        def rsample(self, shape: object = (), generator: object = None) -> Tensor:
+            return self.base_dist.rsample(shape, generator) + self.transforms[0].network.bias
+
+    with pytest.raises(ValueError, match=r"Drawn with parameters.*IWAELoss"):
+        DReGLoss(2)(Moved((1, 8, 8), 2, widths=(4,)), torch.zeros(3, 1, 8, 8), 0, generator)
+
+
 # --- the prior is the model's own ------------------------------------------------------------
 
 
@@ -398,3 +451,33 @@ def in_double(x: Tensor | Labeled) -> Tensor | Labeled:
     if isinstance(x, Labeled):
         return x.to(torch.float64)
     return x.double() if x.is_floating_point() else x
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model, x: ELBOLoss()(model, x, 0),
+        lambda model, x: IWAELoss(2)(model, x, 0),
+        lambda model, x: DReGLoss(2)(model, x, 0),
+        lambda model, x: estimate_elbo(model, x),
+        lambda model, x: log_marginal(model, x, 4),
+    ],
+    ids=["ELBO", "IWAE", "DReG", "estimate", "marginal"],
+)
+def test_a_posterior_whose_draws_take_no_generator_is_refused_by_name(use) -> None:
+    class Plain(VAE):
+        def encode(self, x: Tensor) -> Distribution:
+            q = super().encode(x)
+            return Independent(Normal(q.mean, q.stddev), 1)
+
+    with pytest.raises(TypeError, match=r"Independent whose rsample takes no generator.*Reparam"):
+        use(Plain((1, 8, 8), 2, widths=(4,)), torch.zeros(3, 1, 8, 8))
+
+
+def test_each_images_own_posterior_is_found_without_gradients_around() -> None:
+    torch.manual_seed(0)
+    model, x = VAE((1, 8, 8), 2, widths=(4,)), torch.zeros(3, 1, 8, 8)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        q = refine_posterior(model, x, steps=3, generator=noise)
+    assert_close(q.mean, refine_posterior(model, x, steps=3, generator=noise.manual_seed(0)).mean)

@@ -3,6 +3,9 @@
 import copy
 import subprocess
 import sys
+from collections import namedtuple
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -251,6 +254,76 @@ def test_the_last_definition_of_an_own_class_counts(tmp_path: Path) -> None:
     save_model(define(1)(3), path)
     define(2)
     assert load_model(path).bonus == 2
+
+
+def test_our_class_does_not_take_the_files_of_an_own_one_of_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "own.safetensors"
+    own = type("VAE", (VAE,), {"__module__": "elsewhere"})
+    save_model(own(SHAPE, 2, **SMALL), path)
+    code = (
+        "from vae_course.models import load_model\n"
+        f"try: load_model({str(path)!r})\n"
+        "except ValueError as error: print(error)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    assert "no model is called 'VAE' here: define or import the class first" in said
+
+
+def _tie(model: VAE) -> None:
+    square = [
+        p
+        for p in model.modules()
+        if isinstance(p, nn.Linear) and p.in_features == 6 == p.out_features
+    ]
+    square[1].weight = square[0].weight
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda m: setattr(m.encoder, "slope", 0.3), r"encoder\.slope .*\(0\.3, not None\)"),
+        (
+            lambda m: setattr(
+                next(p for p in m.modules() if isinstance(p, nn.LeakyReLU)), "negative_slope", 0.3
+            ),
+            r"negative_slope .*\(0\.3, not 0\.01\)",
+        ),
+        (_tie, "tied to"),
+    ],
+    ids=["a new setting", "a slope", "tied weights"],
+)
+def test_a_setting_changed_since_is_refused_and_not_lost(
+    change: Callable[[nn.Module], object], named: str, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    model = Leaky()
+    change(model)
+    with pytest.raises(ValueError, match=named):
+        save_model(model, tmp_path / "changed.safetensors")
+    assert not list(tmp_path.iterdir())
+
+
+class Leaky(VAE):
+    def __init__(self) -> None:
+        super().__init__(SHAPE, 2, widths=(6, 6), activation=nn.LeakyReLU)
+
+
+class Kind(StrEnum):
+    ONE = "one"
+
+
+@pytest.mark.parametrize("argument", [Kind.ONE, {"a.b": 1}, namedtuple("Pair", "a b")(1, 2)])
+def test_an_argument_that_would_come_back_as_another_type_is_refused(
+    argument: object, tmp_path: Path
+) -> None:
+    class Takes(VAE):
+        def __init__(self, what: object) -> None:
+            super().__init__(SHAPE, 2, **SMALL)
+
+    with pytest.raises(ValueError, match="no file can hold: what"):
+        save_model(Takes(argument), tmp_path / "takes.safetensors")
 
 
 def test_an_own_class_of_our_name_does_not_take_our_files(tmp_path: Path) -> None:

@@ -143,6 +143,12 @@ def test_finite_scalars_reach_every_code_and_no_other(levels: list[int]) -> None
         assert_close(steps, torch.full((level - 1,), 1 / (level // 2)))
 
 
+@pytest.mark.parametrize("level", [999, 1000, 1001, 1002, 4000, 4001])
+def test_many_levels_are_not_overshot(level: int) -> None:
+    found = FiniteScalar([level])(torch.tensor([[[-50.0]], [[50.0]]]))
+    assert found.indices.flatten().tolist() == [0, level - 1]
+
+
 def test_finite_scalars_keep_zero_and_refuse_one_level() -> None:
     assert torch.equal(FiniteScalar([5, 4])(torch.zeros(1, 1, 2)).z_q, torch.zeros(1, 1, 2))
     with pytest.raises(ValueError, match="at least two"):

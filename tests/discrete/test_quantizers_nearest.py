@@ -35,6 +35,19 @@ def test_quantize_takes_the_nearest_code(z_e: torch.Tensor, codebook: torch.Tens
     assert torch.equal(again.indices, result.indices)
 
 
+@pytest.mark.parametrize("offset", [10.0, 1000.0])
+def test_the_nearest_code_is_found_far_from_the_origin(
+    offset: float, generator: torch.Generator
+) -> None:
+    codebook = offset + torch.randn(512, 64, generator=generator)
+    z_e = offset + torch.randn(2000, 64, generator=generator)
+    exact = torch.cdist(z_e.double(), codebook.double()).sort(-1)
+    found = quantize(z_e, codebook).indices
+    clear = exact.values[:, 1] - exact.values[:, 0] > 1e-5 * offset  # no tie in float32
+    assert clear.float().mean() > 0.8
+    assert torch.equal(found[clear], exact.indices[clear, 0])
+
+
 def test_the_gradient_goes_straight_through_to_the_encoder_and_past_the_codebook(
     z_e: torch.Tensor, codebook: torch.Tensor
 ) -> None:

@@ -401,7 +401,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "integers": (lambda: train(BYTES.long()), TypeError, r"torch.int64.*floats"),
     "complex": (lambda: train(UNIT + 0j), TypeError, r"complex64.*real numbers"),
     "strings": (lambda: train(np.array(["a"])), TypeError, r"array of <U1"),
-    "path": (lambda: train("images/"), TypeError, r"data is str: give a tensor"),
     "dict": (lambda: train({"x": UNIT}), TypeError, r"data is dict: give a tensor"),
     "tuple": (lambda: train((UNIT, CLASSES)), TypeError, r"give Labeled\(images, labels\)"),
     "generator": (lambda: train(iter(UNIT)), TypeError, r"data is .*: give a tensor"),

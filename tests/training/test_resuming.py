@@ -1,5 +1,6 @@
 """A run that is stopped and goes on, and a checkpoint of something else."""
 
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -298,4 +299,58 @@ def test_a_description_is_of_what_a_thing_does(one: object, same: object, other:
 def test_a_description_of_a_circle_ends() -> None:
     circle = Plain(None)
     circle.value = circle
-    assert describe(circle) == "Plain(value=…)"
+    assert re.fullmatch(r"Plain\[\w{16}\]\(value=…\)", describe(circle))
+
+
+def loss_of(text: str) -> Any:
+    """A loss from the text of a notebook's cell, as `__main__` has it."""
+    space: dict[str, Any] = {"__name__": "__main__", "nn": nn, "ELBOLoss": ELBOLoss}
+    exec(compile(text, "<cell>", "exec"), space)
+    return space["loss"]
+
+
+HELPED = """
+def helper(terms): return terms.loss * {}
+def loss(model, x, step, generator): return helper(ELBOLoss()(model, x, step, generator))
+"""
+CLASSED = """
+class Loss:
+    __slots__ = ("scale",)
+    def __call__(self, model, x, step, generator):
+        return self.scale * ELBOLoss()(model, x, step, generator).loss * {}
+loss = Loss(); loss.scale = {}
+"""
+MODULE = """
+class Loss(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.part = nn.Identity()
+        self.part.scale = {}
+    def forward(self, model, x, step, generator):
+        return self.part.scale * ELBOLoss()(model, x, step, generator).loss
+loss = Loss()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (HELPED, [(1.0,), (2.0,)]),
+        (CLASSED, [(1.0, 1.0), (2.0, 1.0), (1.0, 2.0)]),
+        (MODULE, [(1.0,), (2.0,)]),
+    ],
+    ids=["a helper", "a class's source and its slots", "an attribute of a module"],
+)
+def test_a_loss_that_was_edited_is_another_loss(text: str, values: list[tuple[float]]) -> None:
+    said = [describe(loss_of(text.format(*each))) for each in values]
+    assert len(set(said)) == len(values)
+    assert said == [describe(loss_of(text.format(*each))) for each in values]
+
+
+def test_another_choice_of_frozen_weights_is_another_run(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    train(vae(), BYTES, checkpoint=path)
+    model = vae()
+    next(model.parameters()).requires_grad_(False)
+    with pytest.raises(ValueError, match=r"belongs to another run.*model"):
+        train(model, BYTES, checkpoint=path)

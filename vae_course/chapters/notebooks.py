@@ -28,6 +28,8 @@ _MARKDOWN_IMAGE = re.compile(r"!\[(?P<alt>[^\]]*)\]\(")
 
 def read_notebook(path: Path) -> Notebook:
     """Read a notebook as plain JSON; `ChapterError` names a file that is not one."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ChapterError(f"{path} is not a readable notebook: it is no file")
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         cells = notebook["cells"]
@@ -69,7 +71,7 @@ def stripped(notebook: Notebook) -> Notebook:
             continue
         checked = CHECKED in tags_of(cell)
         cell["execution_count"] = 1 if checked else None
-        cell["outputs"] = cell["outputs"] if checked else []
+        cell["outputs"] = cell.get("outputs", []) if checked else []
         cell["metadata"].pop("execution", None)
         for output in cell["outputs"]:
             if "execution_count" in output:
@@ -114,18 +116,36 @@ def unlinked(text: str, *, absent: Callable[[str], bool]) -> str:
 
 
 class _Images(HTMLParser):
-    """Collects the alt text (None if there is none) of every image in a piece of HTML."""
+    """Collects the alt text (None if there is none) of every image in a piece of HTML.
+
+    That of an inline SVG is its title.
+    """
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.alts: list[str | None] = []
+        self._path: list[str] = []  # the SVG tags that are open
         self.feed(_INLINE_DATA.sub("", html))  # the picture itself is long and holds no tag
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note the alt text of an image."""
+        """Note the alt text of an image, and that an SVG begins."""
         if tag == "img":
             self.alts.append(dict(attrs).get("alt"))
+        if tag == "svg" and not self._path:
+            self.alts.append(None)
+        if tag == "svg" or self._path:
+            self._path.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note that an SVG, or a part of one, ends."""
+        if tag in self._path:
+            del self._path[self._path.index(tag) :]
+
+    def handle_data(self, data: str) -> None:
+        """Note the title of an SVG."""
+        if self._path == ["svg", "title"]:
+            self.alts[-1] = data
 
 
 def find_problems(notebook: Notebook) -> list[str]:

@@ -34,14 +34,17 @@ class Chapter:
     @property
     def number(self) -> int | None:
         """The number that the file's name starts with, if it does."""
-        head = self.name.split("_", 1)[0]
-        return int(head) if head.isdecimal() else None
+        return _number(self.name.split("_", 1)[0])
 
     def answers_to(self, word: str) -> bool:
         """Whether `word` (9, 09, 09_training_a_vae, or a path to it) means this chapter."""
-        if word.isdecimal():
-            return self.number == int(word)
-        return Path(word).stem == self.name
+        number = _number(word)
+        return Path(word).stem == self.name if number is None else self.number == number
+
+
+def _number(word: str) -> int | None:
+    """The number that a word is, of as many digits as a chapter may have."""
+    return int(word) if word.isdecimal() and len(word) <= 9 else None
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Project:
         found = [Chapter(page) for page in self.pages() if page.suffix == ".ipynb"]
         if not found:
             raise ChapterError(f"{self.root / '_toc.yml'} names no notebook")
+        _check_names([chapter.name for chapter in found])
         return found
 
     def pages(self) -> list[Path]:
@@ -103,6 +107,21 @@ class Project:
                 known = ", ".join(chapter.name for chapter in chapters)
                 raise ChapterError(f"no chapter '{word}' in _toc.yml; there are: {known}")
         return [c for c in chapters if not words or any(c.answers_to(word) for word in words)]
+
+
+def _check_names(names: list[str]) -> None:
+    """Raise `ChapterError` for names under which two chapters' files would be one."""
+    for name in names:
+        if names.count(name) > 1:
+            raise ChapterError(
+                f"_toc.yml names two notebooks called {name!r}, whose executed copies would be one "
+                "file: rename one of them"
+            )
+        if "." in name:
+            raise ChapterError(
+                f"_toc.yml names {name!r}: a chapter's name has no dot, since what is kept of it "
+                "ends in .failed.ipynb and .metrics.json: rename it"
+            )
 
 
 def find_project(start: Path) -> Project:

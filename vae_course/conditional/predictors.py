@@ -8,7 +8,7 @@ from torch.distributions import Categorical, Distribution
 from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
+from vae_course.models.shapes import as_image_shape, check_images
 from vae_course.networks import Activation, ImageShape, MLPEncoder
 
 
@@ -32,13 +32,12 @@ class LabelPredictor(Model):
     ) -> None:
         """Build the layers."""
         super().__init__()
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
+        self.image_shape = as_image_shape(image_shape)
         self.network = MLPEncoder(self.image_shape, widths, classes, activation)
 
     def forward(self, x: Tensor) -> Categorical:
         """Return p(y|x) for images `(batch, channels, height, width)`; batch shape `(batch,)`."""
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.network)
         return Categorical(logits=full_precision(self.network(x)), validate_args=False)
 
 
@@ -75,6 +74,6 @@ class ImagePredictor(Model):
 
     def forward(self, y: Tensor) -> Distribution:
         """Return p(x|y) for conditions `(batch, channels, height, width)`."""
-        check_images(y, self.condition)
+        check_images(y, self.condition, self.network)
         p: Distribution = self.likelihood(self.network(y).unflatten(-1, self.output_shape))
         return p

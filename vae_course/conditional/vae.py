@@ -12,8 +12,8 @@ from vae_course.conditional.predictors import LabelPredictor
 from vae_course.distributions import DiagonalGaussian, full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
-from vae_course.networks import Activation, ImageShape, MLPEncoder, check_network
+from vae_course.models.shapes import as_image_shape, check_images
+from vae_course.networks import Activation, MLPEncoder, check_network
 
 PRIORS = ("learned", "standard")
 
@@ -64,8 +64,8 @@ class ConditionalVAE(Model):
         super().__init__()
         if prior not in PRIORS:
             raise ValueError(f"unknown prior {prior!r}; choose one of {', '.join(PRIORS)}")
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
+        self.image_shape = as_image_shape(image_shape)
+        channels, height, width = self.image_shape
         self.latent_dim = latent_dim
         self.condition = condition if isinstance(condition, int) else tuple(condition)
         self.likelihood, per_pixel = likelihood_part(likelihood)
@@ -87,7 +87,7 @@ class ConditionalVAE(Model):
 
     def prior(self, y: Tensor) -> DiagonalGaussian:
         """Return p(z|y), one for each condition, event `(latent,)`."""
-        self._check_condition(y)
+        self.check_condition(y)
         if self.prior_network is None:
             leading = y.shape if isinstance(self.condition, int) else y.shape[:1]
             mean = torch.zeros(*leading, self.latent_dim, device=y.device)
@@ -106,8 +106,8 @@ class ConditionalVAE(Model):
         Raises:
             ValueError: the images or the conditions are not what the model takes.
         """
-        check_images(x, self.image_shape)
-        self._check_condition(y)
+        check_images(x, self.image_shape, self.encoder)
+        self.check_condition(y)
         mean, log_var = full_precision(self.encoder(x.flatten(1), y)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 
@@ -118,7 +118,7 @@ class ConditionalVAE(Model):
                 f"codes have shape {tuple(z.shape)} but this model's latent size is "
                 f"{self.latent_dim}"
             )
-        self._check_condition(y)
+        self.check_condition(y)
         outputs = self.decoder(z, y)
         p: Distribution = self.likelihood(outputs.unflatten(-1, self.output_shape))
         return p
@@ -127,11 +127,20 @@ class ConditionalVAE(Model):
         """Return the model of x under one condition: a single label, or one for each image."""
         return Given(self, y)
 
-    def _check_condition(self, y: Tensor) -> None:
-        """Refuse what is not a label, or not an image of the condition's shape."""
+    def check_condition(self, y: Tensor) -> None:
+        """Raise `ValueError` for what is no label, or no image of the condition's shape.
+
+        The labels' values are looked at on the CPU alone: elsewhere the look would wait for the
+        device, and `fit` looks at all labels before it moves them there.
+        """
         if isinstance(self.condition, int):
             if y.is_floating_point():
                 raise ValueError(f"labels are whole numbers, not {y.dtype}")
+            if y.device.type == "cpu" and ((y < 0) | (y >= self.condition)).any():
+                raise ValueError(
+                    f"labels range from {int(y.min())} to {int(y.max())} and this model knows the "
+                    f"classes 0 to {self.condition - 1}: number them from 0, or build it for more"
+                )
         elif y.dim() != 4 or tuple(y.shape[1:]) != self.condition:
             raise ValueError(
                 f"the condition has shape {tuple(y.shape)} but this model takes (batch, "

@@ -211,6 +211,7 @@ def _uint8(images: Tensor | np.ndarray) -> Tensor:
     if images.dtype != torch.uint8:
         raise TypeError(
             f"images are {images.dtype}, but gray levels, 0 to 255, are torch.uint8, as load() "
-            "gives them; what to_unit or binarize made goes into a model as it is"
+            "gives them: cast levels by .to(torch.uint8); what to_unit or binarize made goes into "
+            "a model as it is"
         )
     return images

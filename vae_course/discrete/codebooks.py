@@ -232,8 +232,9 @@ class FiniteScalar(Quantizer):
         return (digits - half) / half
 
     def _bound(self, z: Tensor) -> Tensor:
-        # A thousandth more than ½ (L − 1), so that the outermost levels can be reached.
-        reach = (self.level - 1) * 1.001 / 2
+        # A thousandth more than ½ (L − 1), so that the outermost levels can be reached; of many
+        # levels not so much more that it would round to a level outside.
+        reach = torch.minimum((self.level - 1) * 1.001 / 2, self.level / 2 - 0.1)
         offset = torch.where(self.level % 2 == 0, 0.5, 0.0)
         return torch.tanh(z + torch.atanh(offset / reach)) * reach - offset
 

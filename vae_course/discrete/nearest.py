@@ -38,8 +38,9 @@ def quantize(z_e: Tensor, codebook: Tensor) -> NearestEntries:
             f"encodings {tuple(z_e.shape)} and codebook {tuple(codebook.shape)} differ in their "
             "last dimension: move the channels of a feature map there first"
         )
-    flat = z_e.detach().reshape(-1, z_e.shape[-1])
-    indices = torch.cdist(flat, codebook.detach()).argmin(-1).view(z_e.shape[:-1])
+    flat, listed = z_e.detach().reshape(-1, z_e.shape[-1]), codebook.detach()
+    center = listed.mean(0)  # far from the origin, cdist's matrix product would lose digits
+    indices = torch.cdist(flat - center, listed - center).argmin(-1).view(z_e.shape[:-1])
     entries = codebook[indices]
     # Not z_e + (entries − z_e), which is the same but for its last bit.
     return NearestEntries(entries, entries.detach() + (z_e - z_e.detach()), indices)

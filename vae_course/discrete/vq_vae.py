@@ -12,8 +12,8 @@ from vae_course.discrete.codebooks import QUANTIZERS, Quantizer, QuantizerOutput
 from vae_course.distributions import full_precision
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MapDecoder, MapEncoder, check_network
+from vae_course.models.shapes import as_image_shape, check_images
+from vae_course.networks import MapDecoder, MapEncoder, check_network
 from vae_course.networks.maps import map_size
 
 
@@ -75,8 +75,8 @@ class VQVAE(Model):
     ) -> None:
         """Build encoder, quantizer, decoder and likelihood."""
         super().__init__()
-        channels, height, wide = image_shape
-        self.image_shape: ImageShape = (channels, height, wide)
+        self.image_shape = as_image_shape(image_shape)
+        channels, height, wide = self.image_shape
         self.quantizer = _quantizer(quantizer, settings)
         self.likelihood, per_pixel = likelihood_part(likelihood)
         output_shape, dim = (channels * per_pixel, height, wide), self.quantizer.dim
@@ -108,7 +108,7 @@ class VQVAE(Model):
         Raises:
             ValueError: the images do not have the model's shape.
         """
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.encoder)
         out: Tensor = full_precision(self.encoder(x)).movedim(1, -1)
         return out
 

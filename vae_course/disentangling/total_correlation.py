@@ -54,7 +54,8 @@ def minibatch_weights(batch: int, n_data: int) -> Tensor:
 
     Image i itself, whose posterior is the largest at z_i, counts as much as any other, where it
     should count 1/N of a whole of 1. And the rows sum to 1/N: against weights of sum 1 that adds
-    the constants log N to the mutual information and (latents − 1) log N to the total correlation.
+    the constants log N to the mutual information, (latents − 1) log N to the total correlation and
+    −latents log N to the KL of the single latents.
     Constants have no gradient, but the terms are not to be read as what they are named.
 
     Returns:
@@ -63,7 +64,7 @@ def minibatch_weights(batch: int, n_data: int) -> Tensor:
     Raises:
         ValueError: fewer images in the data than in the batch, or none.
 
-    Source: Chen et al. (2018), equation 5, minibatch-weighted sampling.
+    Source: Chen et al. (2018), equation 3, minibatch-weighted sampling.
     """
     if not 1 <= batch <= n_data:
         raise ValueError(f"a batch of {batch} from n_data = {n_data} images")

@@ -12,7 +12,12 @@ from vae_course.distributions.gaussians import (
 from vae_course.distributions.logistic import DiscretizedLogistic
 from vae_course.distributions.precision import full_precision
 from vae_course.distributions.relaxed import gumbel_softmax
-from vae_course.distributions.sampling import reparameterize
+from vae_course.distributions.sampling import (
+    Reparameterized,
+    reparameterize,
+    unbatched,
+    with_generator,
+)
 
 __all__ = [
     "BernoulliImages",
@@ -20,6 +25,7 @@ __all__ = [
     "DiagonalGaussian",
     "DiscretizedLogistic",
     "FullGaussian",
+    "Reparameterized",
     "StandardNormal",
     "diagonal_kl",
     "full_precision",
@@ -28,4 +34,6 @@ __all__ = [
     "log_standard_normal",
     "precision_weighted",
     "reparameterize",
+    "unbatched",
+    "with_generator",
 ]

@@ -1,6 +1,8 @@
 """Draws from an explicit generator: what all distributions here add to torch's."""
 
 from collections.abc import Sequence
+from inspect import Parameter, signature
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -28,6 +30,36 @@ def reparameterize(
     """
     noise = torch.randn(mean.shape, generator=generator, dtype=mean.dtype, device=mean.device)
     return mean + torch.exp(0.5 * log_var) * noise
+
+
+def with_generator(q: Distribution) -> "Reparameterized":
+    """Return a distribution whose draws take a generator, which it is.
+
+    Raises:
+        TypeError: it is torch's own, say, whose draws are from the global stream alone.
+    """
+    takes = signature(q.rsample).parameters.values()
+    if any(p.name == "generator" or p.kind is Parameter.VAR_KEYWORD for p in takes):
+        return cast(Reparameterized, q)
+    raise TypeError(
+        f"the model gives a {type(q).__name__} whose rsample takes no generator, so its draws "
+        "could not be repeated: give a DiagonalGaussian(mean, log_var), or derive the class from "
+        "vae_course.distributions.Reparameterized"
+    )
+
+
+def unbatched(p: Distribution) -> Distribution:
+    """Return a prior that is the same for all images, which it is.
+
+    Raises:
+        ValueError: it has one for each image, as `model.given(y)` has for many conditions.
+    """
+    if p.batch_shape:
+        raise ValueError(
+            f"the prior has batch shape {tuple(p.batch_shape)}, one for each of so many "
+            "conditions, and draws are for one: give the model a single condition at a time"
+        )
+    return p
 
 
 class Reparameterized(Distribution):

@@ -43,9 +43,10 @@ def refine_posterior(
     optimizer = torch.optim.Adam([mean, log_var], lr=learning_rate)
     decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for _ in range(steps):
-        q = DiagonalGaussian(mean, log_var)
-        log_px = model.decode(q.rsample((samples,), generator)).log_prob(x).mean(0)
-        loss = -elbo(log_px, kl(q, model.prior())).sum()
+        with torch.enable_grad():
+            q = DiagonalGaussian(mean, log_var)
+            log_px = model.decode(q.rsample((samples,), generator)).log_prob(x).mean(0)
+            loss = -elbo(log_px, kl(q, model.prior())).sum()
         mean.grad, log_var.grad = torch.autograd.grad(loss, [mean, log_var])
         optimizer.step()
         decay.step()

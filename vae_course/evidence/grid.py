@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vae_course.distributions import unbatched
 from vae_course.objectives import LatentVariableModel, check_observed
 
 MOST_DIMENSIONS = 3
@@ -74,10 +75,11 @@ def grid_log_joint(
         Shape `(batch, cells)`, nats. Every image is scored against the same decoded codes.
 
     Raises:
-        ValueError: the grid and the model differ in their latent size.
+        ValueError: the grid and the model differ in their latent size, or the prior is another
+            one for each image.
     """
     check_observed(model, x)
-    latents = model.prior().event_shape[-1]
+    latents = unbatched(model.prior()).event_shape[-1]
     if grid.points.shape[-1] != latents:
         raise ValueError(f"the grid has {grid.points.shape[-1]} latents but the model {latents}")
     parts = []

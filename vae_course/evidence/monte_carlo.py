@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import DiagonalGaussian, with_generator
 from vae_course.objectives import LatentVariableModel, check_observed
 
 
@@ -29,7 +29,9 @@ def prior_log_weights(
     """
     _require_samples(k)
     check_observed(model, x)
-    z = model.prior().sample((k, len(x)), generator)  # (k, batch, latent)
+    prior = model.prior()
+    shape = (k,) if prior.batch_shape else (k, len(x))  # of given(y), a prior for each image
+    z = with_generator(prior).sample(shape, generator)  # (k, batch, latent)
     log_w: Tensor = model.decode(z).log_prob(x)
     return log_w.T
 

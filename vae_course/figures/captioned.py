@@ -61,6 +61,22 @@ def one_axes(size: tuple[float, float] = (6.0, 3.2)) -> Iterator[tuple[Figure, A
         yield figure, axes[0, 0]
 
 
+def need_words(**texts: str) -> None:
+    """Raise `ValueError` if a text of a figure is empty."""
+    for name, text in texts.items():
+        if not text.strip():
+            raise ValueError(f"a figure needs a {name}: say in words what it shows")
+
+
+def with_caption(picture: str, caption: str) -> dict[str, str]:
+    """Return what a notebook shows of a picture in HTML and its caption, by MIME type."""
+    caption_html = f"<figcaption>{escape(caption)}</figcaption>"
+    return {
+        "text/html": f'<figure class="vae-figure">{picture}{caption_html}</figure>',
+        "text/plain": f"Figure: {caption}",
+    }
+
+
 @dataclass(frozen=True)
 class Captioned:
     """A figure with the two texts it never goes without; the last line of a cell shows it.
@@ -80,9 +96,7 @@ class Captioned:
 
     def __post_init__(self) -> None:
         """Refuse an empty text."""
-        for name in ("caption", "alt"):
-            if not getattr(self, name).strip():
-                raise ValueError(f"a figure needs a {name}: say in words what it shows")
+        need_words(caption=self.caption, alt=self.alt)
 
     def png(self) -> bytes:
         """Return the figure as PNG."""
@@ -98,8 +112,4 @@ class Captioned:
         image = (
             f'<img alt="{escape(self.alt)}" width="{width}" src="data:image/png;base64,{data}"/>'
         )
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>"
-        return {
-            "text/html": f'<figure class="vae-figure">{image}{caption}</figure>',
-            "text/plain": f"Figure: {self.caption}",
-        }
+        return with_caption(image, self.caption)

@@ -19,7 +19,7 @@ from vae_course.distributions import (
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
+from vae_course.models.shapes import as_image_shape, check_images
 from vae_course.networks import Activation, ImageShape, check_network
 
 INFERENCES = ("bottom-up", "ladder")
@@ -98,8 +98,8 @@ class HierarchicalVAE(Model):
         """Build the stages and the likelihood."""
         super().__init__()
         _check_names(network, inference, len(latents), len(widths))
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
+        self.image_shape = as_image_shape(image_shape)
+        channels, height, width = self.image_shape
         self.inference = inference
         self.likelihood, per_pixel = likelihood_part(likelihood)
         self.latent_dims = tuple(n if isinstance(n, int) else prod(n) for n in latents)
@@ -177,7 +177,7 @@ class HierarchicalVAE(Model):
         Raises:
             ValueError: the images do not have the model's shape, or samples < 1.
         """
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.trunks)
         if samples < 1:
             raise ValueError(f"samples = {samples}: inference draws at least one")
         go = self._climb_and_descend if self.inference == "ladder" else self._climb

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.distributions import kl
+from vae_course.distributions import kl, with_generator
 from vae_course.objectives import (
     JointModel,
     LatentVariableModel,
@@ -74,7 +74,7 @@ def estimate_elbo(
     check_observed(model, x)
     reconstruction, divergence = [], []
     for batch in x.split(max(1, chunk // samples)):
-        q = model.encode(batch)
+        q = with_generator(model.encode(batch))
         total = torch.zeros(len(batch), device=x.device)
         for part in _parts(samples, chunk):
             z = q.rsample((part,), generator)

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from vae_course.distributions import full_precision
 from vae_course.models.base import Model
-from vae_course.models.shapes import check_images, decode_batches
-from vae_course.networks import ImageShape, Network, encoder_and_decoder
+from vae_course.models.shapes import as_image_shape, check_images, decode_batches
+from vae_course.networks import Network, encoder_and_decoder
 
 
 class Autoencoder(Model):
@@ -37,8 +37,7 @@ class Autoencoder(Model):
     ) -> None:
         """Build encoder and decoder."""
         super().__init__()
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
+        self.image_shape = as_image_shape(image_shape)
         self.latent_dim = latent_dim
         self.encoder, self.decoder = encoder_and_decoder(
             network, self.image_shape, widths, (latent_dim, latent_dim)
@@ -46,7 +45,7 @@ class Autoencoder(Model):
 
     def encode(self, x: Tensor) -> Tensor:
         """Return the code z, `(batch, latent)`, of images `(batch, channels, height, width)`."""
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.encoder)
         out: Tensor = full_precision(self.encoder(x))
         return out
 

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any, Self
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 _PACKAGE = __name__.partition(".")[0]
 
-# Address → class: our own by room and name, everyone else's by name; the last definition counts.
+# Address → class; the last definition counts. Files of before have the name alone.
 _KNOWN: dict[str, type["Model"]] = {}
 
 
@@ -55,11 +55,11 @@ class Model(nn.Module):
 
     def _plain(self, value: Any, name: str) -> Any:
         """Return an argument as JSON has it; note tensors, and what JSON cannot hold."""
-        if value is None or isinstance(value, bool | int | float | str):
+        if type(value) in (type(None), bool, int, float, str):  # and not, say, an enum
             return value
         if isinstance(value, np.number | np.bool_):
             return value.item()
-        if isinstance(value, list | tuple | range):
+        if type(value) in (list, tuple, range, Size):
             return [self._plain(item, f"{name}.{i}") for i, item in enumerate(value)]
         if isinstance(value, dict) and all(_is_name(key) for key in value):
             return {key: self._plain(item, f"{name}.{key}") for key, item in value.items()}
@@ -75,13 +75,13 @@ class Model(nn.Module):
 
 
 def _is_name(key: object) -> bool:
-    return isinstance(key, str) and not key.startswith("$")
+    return isinstance(key, str) and not key.startswith("$") and "." not in key
 
 
 def address(kind: type[Model]) -> str:
-    """Return how a file calls a class: `vae_course.models.VAE`, or `MyVAE` for one of your own."""
+    """Return how a file calls a class: `vae_course.models.VAE`, or `own.MyVAE` for your own."""
     package, *rest = kind.__module__.split(".")
-    return ".".join([package, rest[0], kind.__name__]) if package == _PACKAGE else kind.__name__
+    return ".".join([package, rest[0]] if package == _PACKAGE else ["own"]) + f".{kind.__name__}"
 
 
 def known(name: str) -> type[Model]:
@@ -95,7 +95,10 @@ def known(name: str) -> type[Model]:
         with suppress(ModuleNotFoundError):
             import_module(room)
     if name not in _KNOWN:
-        raise ValueError(f"no model is called {name!r} here: define or import the class first")
+        raise ValueError(
+            f"no model is called {name.removeprefix('own.')!r} here: define or import the class "
+            "first"
+        )
     return _KNOWN[name]
 
 

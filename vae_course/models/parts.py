@@ -13,8 +13,13 @@ def likelihood_part(likelihood: str | nn.Module) -> tuple[nn.Module, int]:
             to a distribution over images and has `parameters_per_pixel`.
 
     Raises:
+        TypeError: a class and not an instance.
         ValueError: an unknown name, or a module that does not say how many numbers it takes.
     """
+    if isinstance(likelihood, type):
+        raise TypeError(
+            f"likelihood = {likelihood.__name__} is a class: make one, {likelihood.__name__}()"
+        )
     module = by_name(likelihood) if isinstance(likelihood, str) else likelihood
     count = getattr(module, "parameters_per_pixel", None)
     if not isinstance(count, int) or count < 1:

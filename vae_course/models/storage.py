@@ -102,14 +102,35 @@ def _built(
 
 def _check_parts(model: nn.Module, twin: nn.Module) -> None:
     """Refuse a model of which a part is not what its constructor makes."""
-    parts, own = (
-        {name: type(part) for name, part in each.named_modules()}
-        | {name: (t.dtype, t.shape) for name, t in each.state_dict().items()}
-        for each in (model, twin)
-    )
+    parts, own = _parts(model), _parts(twin)
     for name in sorted(parts.keys() | own.keys()):
         if parts.get(name) != own.get(name):
             raise ValueError(
-                f"{name} of this {type(model).__name__} is not what its constructor makes: a file "
-                "holds the constructor's arguments, and would give another model back"
+                f"{name} of this {type(model).__name__} is not what its constructor makes "
+                f"({parts.get(name)}, not {own.get(name)}): a file holds the constructor's "
+                "arguments, and would give another model back"
             )
+
+
+def _parts(model: nn.Module) -> dict[str, Any]:
+    """Modules with their settings, and tensors with type, shape and the name they are tied to."""
+    found: dict[str, Any] = {}
+    for name, part in model.named_modules():
+        found[name] = type(part).__name__
+        for key, value in vars(part).items():
+            if _is_setting(key, value):
+                plain = tuple(value) if isinstance(value, list) else value
+                found[f"{name}.{key}".removeprefix(".")] = plain
+    first: dict[int, str] = {}
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        tied = first.setdefault(id(tensor), name)
+        found[name] = (tensor.dtype, tuple(tensor.shape), *([f"tied to {tied}"] * (tied != name)))
+    return found
+
+
+def _is_setting(name: str, value: Any) -> bool:
+    """Whether an attribute of a module is a number, a word or a row of them that it works by."""
+    if name == "training" or name.startswith("_"):
+        return False
+    items = value if isinstance(value, tuple | list) else (value,)
+    return all(isinstance(item, bool | int | float | str) for item in items)

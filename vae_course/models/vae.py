@@ -10,8 +10,8 @@ from torch.distributions import Distribution
 from vae_course.distributions import DiagonalGaussian, StandardNormal, full_precision
 from vae_course.models.base import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images, decode_batches
-from vae_course.networks import Activation, ImageShape, Network, encoder_and_decoder
+from vae_course.models.shapes import as_image_shape, check_images, decode_batches
+from vae_course.networks import Activation, Network, encoder_and_decoder
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ class VAE(Model):
     ) -> None:
         """Build encoder, decoder and likelihood."""
         super().__init__()
-        channels, height, width = image_shape
-        self.image_shape: ImageShape = (channels, height, width)
+        self.image_shape = as_image_shape(image_shape)
         self.latent_dim = latent_dim
         self.likelihood, per_pixel = likelihood_part(likelihood)
         self.encoder, self.decoder = encoder_and_decoder(
@@ -110,7 +109,7 @@ class VAE(Model):
         Raises:
             ValueError: the images do not have the model's shape.
         """
-        check_images(x, self.image_shape)
+        check_images(x, self.image_shape, self.encoder)
         mean, log_var = full_precision(self.encoder(x)).chunk(2, dim=-1)
         return DiagonalGaussian(mean, log_var)
 

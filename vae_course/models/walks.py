@@ -4,13 +4,18 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
+from vae_course.distributions import unbatched, with_generator
 from vae_course.models.vae import VAE
 
 
 @torch.no_grad()
 def sample_images(model: VAE, n: int, generator: torch.Generator | None = None) -> Tensor:
-    """Draw z ~ p(z) and return the mean image E[x|z] of each, `(n, C, H, W)`."""
-    z = model.prior().sample((n,), generator)
+    """Draw z ~ p(z) and return the mean image E[x|z] of each, `(n, C, H, W)`.
+
+    Raises:
+        ValueError: the prior is another one for each of several conditions.
+    """
+    z = with_generator(unbatched(model.prior())).sample((n,), generator)
     return model.decode(z).mean
 
 

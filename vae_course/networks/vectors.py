@@ -48,8 +48,18 @@ def _makes_a_module(make: Callable[[], object]) -> bool:
         return False
 
 
+def check_sizes(sizes: Sequence[int]) -> None:
+    """Raise `ValueError` unless all layers have at least one unit."""
+    if not all(isinstance(size, int) and size > 0 for size in sizes):
+        raise ValueError(
+            f"layers of {list(sizes)} units: images, widths and latents have sizes that are whole "
+            "numbers, at least 1"
+        )
+
+
 def _mlp(sizes: Sequence[int], activation: Activation) -> nn.Sequential:
     """Linear layers of the given sizes with an activation between each two."""
+    check_sizes(sizes)
     make, takes = as_activation(activation)
     layers: list[nn.Module] = []
     for before, after in pairwise(sizes[:-1]):
@@ -114,6 +124,7 @@ class MLPDecoder(nn.Module):
 
 def _coarse_size(image_shape: ImageShape, widths: Sequence[int]) -> tuple[int, int]:
     """Height and width after as many halvings as there are widths."""
+    check_sizes((*image_shape, *widths))
     factor = 2 ** len(widths)
     _, height, width = image_shape
     if not widths or height % factor or width % factor:
@@ -234,8 +245,12 @@ def encoder_and_decoder(
         activation: a name from `ACTIVATIONS`, or what makes a module.
 
     Raises:
-        ValueError: no network or activation of that name, or modules of other shapes.
+        TypeError: widths that are no sequence.
+        ValueError: no network or activation of that name, sizes below 1, or modules of other
+            shapes.
     """
+    if not isinstance(widths, Sequence):
+        raise TypeError(f"widths = {widths!r} is no sequence: give ({widths!r},) for one layer")
     channels, height, width = image_shape
     output_shape = (channels * parameters_per_pixel, height, width)
     outputs, inputs = code_sizes

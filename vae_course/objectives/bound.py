@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.distributions import kl
+from vae_course.distributions import kl, with_generator
 from vae_course.objectives.protocol import LatentVariableModel, check_fits
 from vae_course.schedules import Schedule, as_schedule
 
@@ -88,7 +88,7 @@ class ELBOLoss:
     ) -> ELBOTerms:
         """Evaluate at one sample z ~ q(z|x)."""
         check_fits(self, model, LatentVariableModel)
-        q = model.encode(x)
+        q = with_generator(model.encode(x))
         z = q.rsample(generator=generator)
         log_px: Tensor = model.decode(z).log_prob(x)
         divergence = kl(q, model.prior())

@@ -3,12 +3,13 @@
 import copy
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.distributions import Distribution
+from torch.distributions import Distribution, Transform
 
-from vae_course.distributions import DiagonalGaussian
+from vae_course.distributions import with_generator
 from vae_course.objectives.observed import check_kind
 from vae_course.objectives.protocol import JointModel, LatentVariableModel, check_fits
 
@@ -40,7 +41,7 @@ def log_weights(
     check_kind(model, x)
     if isinstance(model, JointModel):
         return model.log_weights(x, k, generator)
-    q: DiagonalGaussian = model.encode(x)
+    q = with_generator(model.encode(x))
     z = q.rsample((k,), generator)
     return _log_ratio(model, x, z, q.log_prob(z)).T
 
@@ -62,14 +63,36 @@ def iwae_bound(log_w: Tensor) -> Tensor:
     return torch.logsumexp(log_w, dim=-1) - math.log(log_w.shape[-1])
 
 
-def detached(q: Distribution) -> Distribution:
-    """Return the same distribution, with no gradient to any of its parameters."""
+_Part = TypeVar("_Part", bound=Distribution | Transform)
+
+
+def detached(q: _Part) -> _Part:
+    """Return the same distribution, with no gradient to its parameters or its transforms'."""
     stopped = copy.copy(q)
     for name, value in vars(q).items():
-        if isinstance(value, Tensor):
+        if name == "_inv":  # a transform's inverse, which is made anew when it is needed
+            setattr(stopped, name, None)
+        elif isinstance(value, Tensor):
             setattr(stopped, name, value.detach())
-        elif isinstance(value, Distribution):
+        elif isinstance(value, Distribution | Transform):
             setattr(stopped, name, detached(value))
+        elif isinstance(value, list | tuple) and all(isinstance(v, Transform) for v in value):
+            setattr(stopped, name, type(value)(map(detached, value)))
+    return stopped
+
+
+def _stopped(q: Distribution, z: Tensor) -> Distribution:
+    """Return q detached.
+
+    Raises:
+        ValueError: it keeps parameters where they cannot be stopped, in a network, say.
+    """
+    stopped = detached(q)
+    if stopped.log_prob(z.detach()).requires_grad:
+        raise ValueError(
+            f"q(z|x) is a {type(q).__name__} with parameters that cannot be held constant in its "
+            "log-density, as the doubly reparameterized gradient needs: train with IWAELoss"
+        )
     return stopped
 
 
@@ -134,13 +157,17 @@ class DReGLoss:
         step: int,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Return numbers `(batch,)` with the value of −L_k and DReG's gradient."""
+        """Return numbers `(batch,)` with the value of −L_k and DReG's gradient.
+
+        Raises:
+            ValueError: q(z|x) keeps parameters that cannot be held constant in its density.
+        """
         check_fits(self, model, LatentVariableModel)
         _require_samples(self.k)
-        q = model.encode(x)
+        q = with_generator(model.encode(x))
         z = q.rsample((self.k,), generator)
         # q's parameters are stopped inside log q(z|x): the encoder is reached through z alone.
-        log_w = _log_ratio(model, x, z, detached(q).log_prob(z)).T
+        log_w = _log_ratio(model, x, z, _stopped(q, z).log_prob(z)).T
         weights = torch.softmax(log_w.detach(), dim=-1)
         if z.requires_grad:
             z.register_hook(lambda gradient: weights.T.unsqueeze(-1) * gradient)

@@ -32,7 +32,7 @@ def optimal_gaussian_log_px(x: Tensor, mean: Tensor) -> Tensor:
     fixed, because at the maximum the derivative with respect to σ² is zero (envelope theorem).
 
     Args:
-        x: images, `(batch, channels, height, width)`, no two of them equal pixel by pixel to x̂:
+        x: images, `(batch, channels, height, width)`, not all of them equal pixel by pixel to x̂:
             σ*² = 0 has no logarithm.
         mean: x̂, the same shape.
 

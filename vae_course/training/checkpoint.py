@@ -23,6 +23,26 @@ def room_needed(model: nn.Module) -> int:
     return 3 * weights + 2**16
 
 
+Stamp = tuple[int, int, int]
+
+
+def stamp(path: Path | None) -> Stamp | None:
+    """What tells this very file from another one written in its place; None where there is none."""
+    if path is None or not path.exists():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def check_ours(path: Path, ours: Stamp | None) -> None:
+    """Raise `FileExistsError` if the checkpoint is not the one that this run read or wrote last."""
+    if stamp(path) != ours:
+        raise FileExistsError(
+            f"another run has written the checkpoint {path} since this one did: give each run its "
+            "own; what the other wrote is left as it is"
+        )
+
+
 def save_checkpoint(
     path: Path,
     model: nn.Module,

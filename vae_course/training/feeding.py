@@ -200,7 +200,10 @@ class Reader:
             return Streamed(given, name, self)
         images = front.in_dtype(given, self.dtype)
         front.check_rows(images, name)
-        size = BATCH_SIZE if batch_size is None else batch_size
+        if batch_size is None:
+            size = min(BATCH_SIZE, len(images))
+        else:
+            size = front.as_whole("batch_size", batch_size, 1, "a step takes at least one image")
         if name == "data":
             front.check_batch_size(images, size, self.fabric.world_size)
         front.check_finite_images(images, name)

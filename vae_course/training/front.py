@@ -4,7 +4,9 @@ Each refusal is one sentence that names the thing, its value and the way out.
 """
 
 import math
+import operator
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import torch
@@ -20,18 +22,21 @@ from vae_course.training.transforms import Transform
 _PART = 4096  # images looked at together
 
 
-def check_call(model: Any, loss: Any, epochs: Any, seed: Any) -> None:
-    """Raise unless the arguments are of the kinds that `fit` takes.
+def check_call(model: Any, loss: Any) -> None:
+    """Raise unless model and loss are of the kinds that `fit` takes.
 
     Raises:
-        TypeError: model, loss or a number is of another kind.
-        ValueError: a number, or a weight of the model, has no use.
+        TypeError: model or loss is of another kind.
+        ValueError: a weight of the model has no use, or a loss has weights of its own.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model = {model!r:.80} is no torch.nn.Module: give one, made, not a class")
-    _check_loss(loss)
-    _check_whole("epochs", epochs, 1, "training takes at least one pass")
-    _check_whole("seed", seed, 0, "a seed is not negative")
+    _check_loss(loss, model)
+    if dtype_of(model) in (torch.bfloat16, torch.float16):
+        raise ValueError(
+            f"the weights are {dtype_of(model)}: train in float32, model.float(); `fit` itself "
+            "multiplies in bfloat16 where the hardware does"
+        )
     if not any(weight.requires_grad for weight in model.parameters()):
         raise ValueError(
             f"{type(model).__name__} has no weight that requires a gradient: there is nothing to "
@@ -44,7 +49,7 @@ def check_call(model: Any, loss: Any, epochs: Any, seed: Any) -> None:
             )
 
 
-def _check_loss(loss: Any) -> None:
+def _check_loss(loss: Any, model: nn.Module) -> None:
     if isinstance(loss, type):
         raise TypeError(f"loss = {loss.__name__} is a class: make one, {loss.__name__}(…)")
     if not callable(loss):
@@ -59,19 +64,36 @@ def _check_loss(loss: Any) -> None:
         raise TypeError(
             f"loss takes {takes}: `fit` calls it as loss(model, x, step, generator)"
         ) from error
+    if isinstance(loss, nn.Module):
+        trained = set(map(id, model.parameters()))
+        for name, weight in loss.named_parameters():
+            if weight.requires_grad and id(weight) not in trained:
+                raise ValueError(
+                    f"the loss has a weight of its own, {name!r}, and `fit` trains the model's: "
+                    "make it a part of the model, or call loss.requires_grad_(False)"
+                )
 
 
-def _check_whole(name: str, value: Any, least: int, reason: str) -> None:
-    if not hasattr(value, "__index__") or isinstance(value, bool):
+def as_whole(name: str, value: Any, least: int, reason: str) -> int:
+    """Return a whole number of any kind, numpy's or torch's, as Python's own.
+
+    Raises:
+        TypeError: it is none.
+        ValueError: it is below the least.
+    """
+    try:
+        whole = operator.index(value)
+    except TypeError as error:
+        raise TypeError(f"{name} = {value!r} is not a whole number") from error
+    if isinstance(value, bool):
         raise TypeError(f"{name} = {value!r} is not a whole number")
-    if value < least:
-        raise ValueError(f"{name} = {value}: {reason}")
+    if whole < least:
+        raise ValueError(f"{name} = {whole}: {reason}")
+    return whole
 
 
-def check_batch_size(images: Batch, batch_size: Any, processes: int) -> None:
-    """Raise unless batches of this size can be taken and shared."""
-    if not hasattr(batch_size, "__index__") or isinstance(batch_size, bool):
-        raise TypeError(f"batch_size = {batch_size!r} is not a whole number")
+def check_batch_size(images: Batch, batch_size: int, processes: int) -> None:
+    """Raise `ValueError` unless batches of this size can be taken and shared."""
     if not 1 <= batch_size <= len(images):
         raise ValueError(
             f"batch_size = {batch_size} with {len(images)} images: it has to lie between 1 and "
@@ -98,13 +120,17 @@ def as_rate(learning_rate: float | Schedule, steps: int | None) -> Schedule:
                 f"loader does not know how many there are: give Constant({learning_rate})"
             )
         rate = CosineDecay(steps, rate(0))
-    first = rate(0)
-    if not isinstance(first, int | float) or not math.isfinite(first) or first < 0:
+    check_rate(rate(0), 0)
+    return rate
+
+
+def check_rate(rate: Any, step: int) -> None:
+    """Raise `ValueError` unless a schedule gave a rate that Adam can take."""
+    if not isinstance(rate, Real) or not math.isfinite(rate) or rate < 0:
         raise ValueError(
-            f"the learning rate at step 0 is {first!r}: it has to be a number, finite and not "
+            f"the learning rate at step {step} is {rate!r}: it has to be a number, finite and not "
             "negative"
         )
-    return rate
 
 
 def images_and_labels(data: Batch) -> tuple[Tensor, Tensor | None]:
@@ -206,7 +232,7 @@ def look(
     if shape is not None and x.is_floating_point() and tuple(x.shape[1:]) != tuple(shape):
         raise ValueError(
             f"{name} has images {tuple(x.shape[1:])}, after the transform if there is one, and the "
-            f"model takes {tuple(shape)}: reshape, permute or resize them"
+            f"model takes {tuple(shape)}: {_reshaping(tuple(x.shape[1:]), tuple(shape))}"
         )
     check_support(model, x, name)
 
@@ -236,6 +262,29 @@ def _transformed(
             f"the transform made values that are not finite of {name}: the transform is to blame"
         )
     return x
+
+
+def check_labels(model: nn.Module, data: Batch, name: str) -> None:
+    """Ask the model whether labels are among those that it is conditioned on."""
+    _, labels = images_and_labels(data)
+    check = getattr(model, "check_condition", None)
+    if labels is None or check is None:
+        return
+    try:
+        check(labels.cpu())
+    except ValueError as error:
+        raise ValueError(f"the labels of {name}: {error}") from error
+
+
+def _reshaping(given: tuple[int, ...], taken: tuple[int, ...]) -> str:
+    """Say how images of one shape become those of another, where that can be told."""
+    if len(given) == 3 and (given[2], *given[:2]) == taken:
+        return "channels come first here: x.permute(0, 3, 1, 2)"
+    if (1, *given) == taken:
+        return "the channel is missing: x.unsqueeze(1)"
+    if given[1:] == taken[1:] and len(given) == 3:
+        return f"build the model for {given[0]} channels, or convert the images to {taken[0]}"
+    return "resize or crop them, or build the model for images of this shape"
 
 
 def check_support(model: nn.Module, x: Tensor, name: str) -> None:

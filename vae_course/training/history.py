@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from torch import nn
+
 Curve = dict[str, list[float]]
 
 
@@ -55,6 +57,32 @@ class History:
             self.seconds + seconds,
             self.images_seen + images,
         )
+
+
+def check_finite_validation(means: dict[str, float], step: int) -> None:
+    """Raise `DivergenceError` naming the term if one of the held-out images is not finite."""
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise DivergenceError(
+                f"after step {step - 1}: the term {name!r} of validation is {value}, while those "
+                "of training are finite: look for held-out images unlike all those trained on, or "
+                "for a loss that differs in evaluation mode"
+            )
+
+
+def check_weights(model: nn.Module, step: int) -> None:
+    """Raise `DivergenceError` naming the first weight that is not finite after an epoch.
+
+    A gradient can be NaN where the loss is finite: of √ at 0, or of 0 · ∞ behind a `where`.
+    """
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise DivergenceError(
+                f"step {step} or one before it in this epoch: the weight {name!r} is not finite, "
+                "while the terms were: a gradient is to blame. Look for a square root or a "
+                "logarithm at 0 (torch.autograd.set_detect_anomaly(True) names it); the last "
+                "checkpoint, if there is one, is from before this epoch"
+            )
 
 
 def check_finite(terms: list[dict[str, float]], first_step: int) -> None:

@@ -3,7 +3,8 @@
 import hashlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -19,13 +20,24 @@ from vae_course import storage
 from vae_course.data import Labeled
 from vae_course.schedules import Schedule
 from vae_course.training import front
-from vae_course.training.checkpoint import load_checkpoint, room_needed, save_checkpoint
+from vae_course.training.checkpoint import (
+    check_ours,
+    load_checkpoint,
+    room_needed,
+    save_checkpoint,
+    stamp,
+)
 from vae_course.training.feeding import BATCH_SIZE, Feed, Held, Reader, Streamed
-from vae_course.training.history import History, check_finite
+from vae_course.training.history import (
+    History,
+    check_finite,
+    check_finite_validation,
+    check_weights,
+)
 from vae_course.training.identity import describe
 from vae_course.training.reading import Batch, wants_labels
 from vae_course.training.streams import HELD_OUT, NOISE, GlobalStreams, reseed, seeded_generator
-from vae_course.training.terms import check_shapes, terms_of
+from vae_course.training.terms import check_same, check_shapes, terms_of
 from vae_course.training.transforms import Transform, as_transform
 
 _CHECK_EVERY = 50  # steps between two looks at the terms: one transfer from the device each
@@ -90,7 +102,7 @@ def _multiplies_on_cpu() -> bool:
     return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
-def count_steps(data: Any, *, epochs: int, batch_size: int = BATCH_SIZE) -> int:
+def count_steps(data: Any, *, epochs: int, batch_size: int | None = None) -> int:
     """How many steps `fit` takes.
 
     Whole batches only, `epochs · ⌊N / batch_size⌋`, of data with a length; of a `DataLoader`
@@ -99,7 +111,9 @@ def count_steps(data: Any, *, epochs: int, batch_size: int = BATCH_SIZE) -> int:
     Raises:
         TypeError: a loader whose data set has no length.
     """
-    return epochs * (len(data) if isinstance(data, DataLoader) else len(data) // batch_size)
+    if isinstance(data, DataLoader):
+        return epochs * len(data)
+    return epochs * (len(data) // (batch_size or min(BATCH_SIZE, len(data))))
 
 
 def fit(
@@ -156,8 +170,8 @@ def fit(
             one called `loss`, or a tensor, which is the loss. Only `fit` takes a mean.
         epochs: passes over the images; of images in memory the last, partial batch of each pass is
             left out, of a loader's batches none.
-        batch_size: images a step, over all processes together; 512 when left out. A loader has
-            its own.
+        batch_size: images a step, over all processes together; 512, or all if there are fewer,
+            when left out. A loader has its own.
         learning_rate: the start of a cosine decay to zero, or any schedule: a function of the step.
         transform: of (images) or (images, generator); applied to the images of every batch on the
             device, with the step's generator (`vae_course.data.binarize` draws new zeros and ones
@@ -181,11 +195,19 @@ def fit(
         TypeError: an argument, or a term, of a kind that is not taken.
         ValueError: sizes, shapes or values that do not fit, or a checkpoint of another run.
         OSError: the checkpoint cannot be written, which is tried before the first step.
-        DivergenceError: a term is not finite; it names the step, the term and what to try.
+        DivergenceError: a term or a weight is not finite; it names the step and what to try.
+        FileExistsError: another run has written the checkpoint since this one did.
     """
-    fabric = fabric or default_fabric()
+    fabric = default_fabric() if fabric is None else fabric
+    if not isinstance(fabric, Fabric):
+        raise TypeError(
+            f"fabric = {fabric!r:.80} is no lightning_fabric.Fabric: give "
+            "Fabric(accelerator='cuda'), for example"
+        )
     fabric.launch()
-    front.check_call(model, loss, epochs, seed)
+    front.check_call(model, loss)
+    epochs = front.as_whole("epochs", epochs, 1, "training takes at least one pass")
+    seed = front.as_whole("seed", seed, 0, "a seed is not negative")
     change = as_transform(transform)
     reader = Reader(wants_labels(loss), front.dtype_of(model), seed, fabric)
     train = reader.open(data, "data", batch_size)
@@ -193,13 +215,13 @@ def fit(
     if validation is not None:
         held_out = reader.open(validation, "validation", batch_size or train.batch_size)
     rate = front.as_rate(learning_rate, None if train.steps is None else epochs * train.steps)
-    model.to(fabric.device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    model.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     adam = torch.optim.Adam(model.parameters(), lr=rate(0), fused=True)
     module, optimizer = fabric.setup(_Step(model, loss, change), adam)
     watched = _Step(model, loss, change)
     run = _Run(fabric, module, optimizer, watched, train, held_out, rate, seed)
 
-    path = None if checkpoint is None else Path(checkpoint)
+    path = None if checkpoint is None else Path(checkpoint).expanduser()
     identity = {} if path is None else _fingerprint(run, transform, epochs)
     state, moved = _State(), dict[str, Tensor]()
     if path is not None and path.exists():
@@ -215,16 +237,38 @@ def fit(
     streams.restore(moved)
     quiet = {} if fabric.is_global_zero else {"disable": True}
     bar = tqdm(range(first, epochs), desc="epochs", initial=first, total=epochs, **quiet)
-    for epoch in bar:
-        state = run.epoch(epoch, state)
-        bar.set_postfix({name: f"{curve[-1]:.2f}" for name, curve in state.history.train.items()})
-        if path is not None and fabric.is_global_zero:
-            settings = {"fingerprint": identity, "step": state.step}
-            settings["history"] = state.history.to_json()
-            save_checkpoint(path, model, adam, settings, streams.moved())
+    ours = stamp(path)
+    with _as_it_was_if_refused(model, adam):
+        for epoch in bar:
+            state = run.epoch(epoch, state)
+            bar.set_postfix({name: f"{c[-1]:.2f}" for name, c in state.history.train.items()})
+            if path is not None and fabric.is_global_zero:
+                settings = {"fingerprint": identity, "step": state.step}
+                settings["history"] = state.history.to_json()
+                check_ours(path, ours)
+                save_checkpoint(path, model, adam, settings, streams.moved())
+                ours = stamp(path)
     fabric.barrier()
     model.eval()
     return state.history
+
+
+@contextmanager
+def _as_it_was_if_refused(model: nn.Module, adam: torch.optim.Optimizer) -> Iterator[None]:
+    """Train; a run that ends before its first step leaves modes and buffers as they were."""
+    modes = {part: part.training for part in model.modules()}
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    fresh = not adam.state
+    model.train()
+    try:
+        yield
+    except BaseException:
+        if fresh and not adam.state:
+            for part, training in modes.items():
+                part.training = training
+            for buffer, before in buffers:
+                buffer.copy_(before)
+        raise
 
 
 @dataclass(frozen=True)
@@ -262,6 +306,8 @@ class _Run:
         for name, feed in feeds:
             if step.transform is None and isinstance(feed, Held):
                 front.check_support(step.model, front.images_and_labels(feed.images)[0], name)
+            if isinstance(feed, Held):
+                front.check_labels(step.model, feed.images, name)
 
     def epoch(self, epoch: int, state: _State) -> _State:
         """Train one pass, look at the held-out images, and return where the run stands then."""
@@ -275,6 +321,8 @@ class _Run:
                 "each time that it is iterated"
             )
         step = state.step + len(counts)
+        check_same(state.history.train or terms[0], terms[0], f"step {state.step}")
+        check_weights(self.watched.model, step - 1)
         held_out = {} if self.held_out is None else self.evaluate(self.held_out, step)
         train = _weighted_mean(terms, [count / counts[0] for count in counts])
         return _State(state.history.extended(train, held_out, seconds, sum(counts)), step)
@@ -300,8 +348,10 @@ class _Run:
     ) -> dict[str, Tensor]:
         """Take one step of Adam on a batch; return the terms, still on the device."""
         reseed(generator, self.seed, NOISE, step, self.fabric.global_rank)
+        rate = self.rate(step)
+        front.check_rate(rate, step)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.rate(step)
+            group["lr"] = float(rate)
         terms: dict[str, Tensor] = self.module(take, step, generator)
         if not terms["loss"].requires_grad:
             raise ValueError(
@@ -316,6 +366,8 @@ class _Run:
     def to_host(self, pending: list[dict[str, Tensor]], first_step: int) -> list[dict[str, float]]:
         """Bring the terms of several steps here in one transfer, averaged over processes."""
         names = list(pending[0])
+        for offset, terms in enumerate(pending):
+            check_same(names, terms, f"step {first_step + offset}")
         table = torch.stack([torch.stack([terms[name] for name in names]) for terms in pending])
         table = cast(Tensor, self.fabric.all_reduce(table, reduce_op="mean"))
         means = [dict(zip(names, row, strict=True)) for row in table.tolist()]
@@ -332,11 +384,14 @@ class _Run:
         for take, count in feed.in_order():
             with self.fabric.autocast():
                 terms = self.watched(take, step, generator)
+            check_same(totals or terms, terms, "validation")
             for name, term in terms.items():
                 totals[name] = totals.get(name, 0.0) + float(term) * count
             seen += count
         self.watched.train()
-        return {name: total / seen for name, total in totals.items()}
+        means = {name: total / seen for name, total in totals.items()}
+        check_finite_validation(means, step)
+        return means
 
 
 def _weighted_mean(terms: list[dict[str, float]], weights: list[float]) -> dict[str, float]:
@@ -353,7 +408,8 @@ def _fingerprint(run: _Run, transform: object, epochs: int) -> dict[str, Any]:
     """What has to be the same for a checkpoint to be of this run."""
     model = run.watched.model
     layout = {
-        name: [str(weight.dtype), *weight.shape] for name, weight in model.state_dict().items()
+        name: [str(weight.dtype), *weight.shape, weight.requires_grad]
+        for name, weight in model.state_dict(keep_vars=True).items()
     }
     parts = hashlib.sha256(repr(model).encode()).hexdigest()[:16]  # activations, dropout's p
     return {

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from inspect import Parameter, Signature, signature
+from pathlib import PurePath
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -151,7 +152,14 @@ def _read_items(data: Any, name: str, labels: bool | None) -> Batch:
     images, known = torch.empty(0), []
     with OwnStream(0, READING):
         for index in tqdm(range(size), desc=f"reading {name}"):
-            image, label = split(data[index], name)
+            try:
+                item = data[index]
+            except Exception as error:  # whatever a file or somebody's code says
+                raise ValueError(
+                    f"item {index} of {name} cannot be read ({type(error).__name__}: {error}): "
+                    "mend it or leave it out"
+                ) from error
+            image, label = split(item, name)
             one = read_images(image, f"item {index} of {name}")
             if index == 0:
                 images = torch.empty((size, *one.shape), dtype=one.dtype)
@@ -175,7 +183,12 @@ def _count(data: Any, name: str) -> int:
     if isinstance(data, IterableDataset):
         raise TypeError(f"{name} is an IterableDataset: wrap it in a DataLoader, which streams it")
     known = hasattr(data, "__getitem__") and hasattr(data, "__len__")
-    if not known or isinstance(data, str | bytes | Mapping | type):
+    if isinstance(data, str | PurePath):
+        raise TypeError(
+            f"{name} = {str(data)!r} is a path: torchvision.datasets.ImageFolder(path, transform) "
+            "reads a folder of images"
+        )
+    if not known or isinstance(data, bytes | Mapping | type):
         raise TypeError(f"{name} is {type(data).__name__}: give {ACCEPTED}")
     if len(data) == 0:
         raise ValueError(f"{name} is empty: there is nothing to train on")

@@ -1,6 +1,6 @@
 """What a loss returns, whatever its form, as named terms of one value an image."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -23,6 +23,16 @@ def terms_of(result: Any) -> dict[str, Tensor]:
                 "shape (batch,)"
             )
     return terms
+
+
+def check_same(names: Iterable[str], terms: Mapping[str, Any], where: str) -> None:
+    """Raise `ValueError` unless a loss returned the terms that it returned before."""
+    for name in sorted(set(names) ^ set(terms)):
+        what = "is new" if name in terms else "is missing"
+        raise ValueError(
+            f"{where}: the term {name!r} of the loss {what}: a loss returns the same terms at "
+            "every step (zeros for one that is switched off)"
+        )
 
 
 def check_shapes(terms: Mapping[str, Tensor], count: int) -> None:
