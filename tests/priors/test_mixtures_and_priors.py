@@ -15,6 +15,7 @@ from torch.distributions import (
 from torch.testing import assert_close
 
 from vae_course.distributions import DiagonalGaussian
+from vae_course.evidence import prior_log_weights
 from vae_course.metrics import log_marginal
 from vae_course.models import VAE, LinearGaussian, sample_images
 from vae_course.objectives import ELBOLoss, log_weights
@@ -210,3 +211,15 @@ def test_the_kl_of_two_gaussians_is_blind_to_invertible_maps(generator: torch.Ge
         for p in (one, two)
     ]
     assert_close(kl_divergence(*moved), kl_divergence(one, two))
+
+
+def test_a_mixture_as_prior_is_drawn_from_and_weighed(generator) -> None:
+    torch.manual_seed(0)
+    model, x = VAE(SHAPE, 2, widths=(4,)), torch.zeros(3, *SHAPE)
+    codes = torch.randn(200, 2, generator=generator)
+    view = with_prior(model, fit_mixture(codes, 3, seed=0))
+    again = [torch.Generator().manual_seed(7) for _ in range(2)]
+    pictures = [sample_images(view, 5, noise) for noise in again]
+    assert pictures[0].shape == (5, *SHAPE)
+    assert torch.equal(*pictures), "draws are from the generator"
+    assert prior_log_weights(view, x, 10, generator).shape == (3, 10)

@@ -32,17 +32,21 @@ def reparameterize(
     return mean + torch.exp(0.5 * log_var) * noise
 
 
-def with_generator(q: Distribution) -> "Reparameterized":
+def with_generator(q: Distribution, draw: str = "rsample") -> "Reparameterized":
     """Return a distribution whose draws take a generator, which it is.
+
+    Args:
+        q: the distribution.
+        draw: `"rsample"`, or `"sample"` where no gradient is asked of the draws.
 
     Raises:
         TypeError: it is torch's own, say, whose draws are from the global stream alone.
     """
-    takes = signature(q.rsample).parameters.values()
+    takes = signature(getattr(q, draw)).parameters.values()
     if any(p.name == "generator" or p.kind is Parameter.VAR_KEYWORD for p in takes):
         return cast(Reparameterized, q)
     raise TypeError(
-        f"the model gives a {type(q).__name__} whose rsample takes no generator, so its draws "
+        f"the model gives a {type(q).__name__} whose {draw} takes no generator, so its draws "
         "could not be repeated: give a DiagonalGaussian(mean, log_var), or derive the class from "
         "vae_course.distributions.Reparameterized"
     )

@@ -31,7 +31,7 @@ def prior_log_weights(
     check_observed(model, x)
     prior = model.prior()
     shape = (k,) if prior.batch_shape else (k, len(x))  # of given(y), a prior for each image
-    z = with_generator(prior).sample(shape, generator)  # (k, batch, latent)
+    z = with_generator(prior, "sample").sample(shape, generator)  # (k, batch, latent)
     log_w: Tensor = model.decode(z).log_prob(x)
     return log_w.T
 

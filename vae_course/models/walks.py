@@ -15,7 +15,7 @@ def sample_images(model: VAE, n: int, generator: torch.Generator | None = None) 
     Raises:
         ValueError: the prior is another one for each of several conditions.
     """
-    z = with_generator(unbatched(model.prior())).sample((n,), generator)
+    z = with_generator(unbatched(model.prior()), "sample").sample((n,), generator)
     return model.decode(z).mean
 
 
