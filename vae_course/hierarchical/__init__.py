@@ -8,8 +8,9 @@ from vae_course.hierarchical.estimates import (
 )
 from vae_course.hierarchical.objectives import HierarchicalLoss, StackedModel, StackedPass
 from vae_course.hierarchical.skip import SkipVAE
+from vae_course.hierarchical.stacked import Stacked, StackOutput
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
-from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
+from vae_course.hierarchical.vae import HierarchicalVAE
 
 __all__ = [
     "HierarchicalLoss",
@@ -17,6 +18,7 @@ __all__ = [
     "SkipVAE",
     "StackEstimate",
     "StackOutput",
+    "Stacked",
     "StackedModel",
     "StackedPass",
     "Stages",

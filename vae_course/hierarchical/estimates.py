@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vae_course.hierarchical.skip import SkipVAE
-from vae_course.hierarchical.vae import HierarchicalVAE, StackOutput
+from vae_course.hierarchical.stacked import Stacked, StackOutput
+from vae_course.hierarchical.vae import HierarchicalVAE
 from vae_course.objectives import check_observed
 
 
@@ -28,7 +28,7 @@ class StackEstimate:
 
 @torch.no_grad()
 def estimate_stack(
-    model: HierarchicalVAE | SkipVAE,
+    model: Stacked,
     x: Tensor,
     *,
     samples: int = 4,
@@ -59,7 +59,7 @@ def estimate_stack(
 
 @torch.no_grad()
 def unit_variances(
-    model: HierarchicalVAE | SkipVAE,
+    model: Stacked,
     x: Tensor,
     *,
     samples: int = 4,
@@ -130,7 +130,7 @@ def variance_shares(
 
 
 def _passes(
-    model: HierarchicalVAE | SkipVAE,
+    model: Stacked,
     x: Tensor,
     samples: int,
     chunk: int,

@@ -5,17 +5,15 @@ from math import prod
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from vae_course.distributions import DiagonalGaussian, diagonal_kl
-from vae_course.hierarchical.vae import StackOutput, as_gaussian
+from vae_course.hierarchical.stacked import Stacked, StackOutput, as_gaussian
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
-from vae_course.networks import ImageShape, MLPDecoder, as_image_shape, as_size, as_sizes
+from vae_course.networks import MLPDecoder, as_image_shape, as_size, as_sizes
 
 
-class SkipVAE(Model):
+class SkipVAE(Stacked, Model):
     """p(x, z) = p(z_L) Π_l p(z_l|z_{l+1}, …, z_L) p(x|z_1, …, z_L), Gaussian layers on a stream.
 
     A deterministic stream runs from the top to the image, and every layer adds to it:
@@ -55,48 +53,21 @@ class SkipVAE(Model):
         super().__init__()
         if not latents:
             raise ValueError("a stack without latent layers: give at least one size")
-        self.image_shape: ImageShape = as_image_shape(image_shape)
-        channels, height, rows = self.image_shape
+        self.image_shape = as_image_shape(image_shape)
+        channels, *size = self.image_shape
         self.latent_dims = as_sizes("latents", latents)
         width = as_size("width", width)
         self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
         self.start = nn.Parameter(torch.zeros(width))
-        below = [prod(image_shape), *[width] * (len(latents) - 1)]
+        below = [prod(self.image_shape), *[width] * (len(latents) - 1)]
         self.trunks = nn.ModuleList(nn.Linear(size, width) for size in below)
         self.priors = nn.ModuleList(_network(width, width, 2 * n) for n in latents)
         self.posteriors = nn.ModuleList(nn.Linear(2 * width, 2 * n) for n in latents)
         self.residuals = nn.ModuleList(nn.Linear(n, width) for n in latents)
-        output = (channels * per_pixel, height, rows)
-        self.decoder = MLPDecoder(width, (256,), output)
+        self.decoder = MLPDecoder(width, (256,), (channels * per_pixel, size[0], size[1]))
 
-    @property
-    def layers(self) -> int:
-        """L, the number of latent layers."""
-        return len(self.latent_dims)
-
-    def decode(self, stream: Tensor) -> Distribution:
-        """Return p(x|z_1, …, z_L) for the stream h_1, `(batch, width)`."""
-        p: Distribution = self.likelihood(self.decoder(stream))
-        return p
-
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> StackOutput:
-        """Infer every layer once, and decode."""
-        return self.infer(x, 1, generator)
-
-    def infer(
-        self, x: Tensor, samples: int, generator: torch.Generator | None = None
-    ) -> StackOutput:
-        """Draw `samples` stacks of codes for each image.
-
-        Returns:
-            A batch of `samples · batch`: all images, then all images again.
-
-        Raises:
-            ValueError: the images do not have the model's shape, or samples < 1.
-        """
-        check_images(x, self.image_shape, self.trunks)
-        if samples < 1:
-            raise ValueError(f"samples = {samples}: inference draws at least one")
+    def _pass(self, x: Tensor, samples: int, generator: torch.Generator | None) -> StackOutput:
+        """Climb without noise, then descend along the stream."""
         features, rising = [], x.flatten(1)
         for trunk in self.trunks:
             rising = torch.relu(trunk(rising))
@@ -118,13 +89,6 @@ class SkipVAE(Model):
         """h_l = h_{l+1} + W_l z_l, which carries z_l to all layers below."""
         carried: Tensor = stream + self.residuals[layer](z)
         return carried
-
-    def log_weights(self, x: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
-        """log w = log p(x|z) + Σ_l (log p(z_l|z_{>l}) − log q(z_l|z_{>l}, x)), shape `(batch, k)`.
-
-        Nats per image. Source: Burda et al. (2016), equation 8, with z all layers together.
-        """
-        return self.infer(x, k, generator).log_weights(x)
 
     @torch.no_grad()
     def sample_images(self, n: int, generator: torch.Generator | None = None) -> Tensor:

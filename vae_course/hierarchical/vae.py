@@ -1,25 +1,22 @@
 """A stack of latent layers: z_L → … → z_1 → x, and two ways to infer it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from vae_course.distributions import (
     DiagonalGaussian,
     diagonal_kl,
-    full_precision,
     precision_weighted,
 )
+from vae_course.hierarchical.stacked import Stacked, StackOutput, as_gaussian, repeated
 from vae_course.hierarchical.stages import Stages, conv_stages, mlp_stages
 from vae_course.models import Model
 from vae_course.models.parts import likelihood_part
-from vae_course.models.shapes import check_images
 from vae_course.networks import (
     Activation,
     ImageShape,
@@ -33,38 +30,11 @@ INFERENCES = ("bottom-up", "ladder")
 NETWORKS = ("mlp", "conv")
 
 
-@dataclass(frozen=True)
-class StackOutput:
-    """One pass: every layer inferred and sampled once. Index 0 is z_1, next to the image.
-
-    Attributes:
-        q: for each layer the Gaussian that z was drawn from, at the codes it is conditioned on.
-        prior: for each layer p(z_l|z_{l+1}) at the drawn z_{l+1}; N(0, I) for the last.
-        z: the codes, each `(batch, latent)`.
-        kl: each layer's share of the divergence, `(batch, layers)`, nats per image.
-        p: p(x|z_1), batch shape `(batch,)`, event one image.
-    """
-
-    q: tuple[DiagonalGaussian, ...]
-    prior: tuple[DiagonalGaussian, ...]
-    z: tuple[Tensor, ...]
-    kl: Tensor
-    p: Distribution
-
-    def log_weights(self, x: Tensor) -> Tensor:
-        """log p(x|z) + Σ_l (log p(z_l|·) − log q(z_l|·)) of the pass's stacks, `(batch, k)`."""
-        k = len(self.z[0]) // len(x)
-        log_px = self.p.log_prob(x.repeat(k, *[1] * (x.dim() - 1)))
-        terms = zip(self.q, self.prior, self.z, strict=True)
-        log_w: Tensor = log_px + sum(p.log_prob(z) - q.log_prob(z) for q, p, z in terms)
-        return log_w.view(k, len(x)).T
-
-
 _Gaussians = tuple[DiagonalGaussian, ...]
 _Layers = tuple[_Gaussians, _Gaussians, tuple[Tensor, ...]]  # q, prior and z, z_1 first
 
 
-class HierarchicalVAE(Model):
+class HierarchicalVAE(Stacked, Model):
     """p(x, z) = p(x|z_1) p(z_1|z_2) … p(z_{L−1}|z_L) p(z_L), with Gaussian layers.
 
     Inference goes one of two ways. `"bottom-up"`: q(z|x) = q(z_1|x) q(z_2|z_1) … q(z_L|z_{L−1}),
@@ -113,7 +83,7 @@ class HierarchicalVAE(Model):
         """Build the stages and the likelihood."""
         super().__init__()
         _check_names(network, inference, len(latents), len(widths))
-        self.image_shape: ImageShape = as_image_shape(image_shape)
+        self.image_shape = as_image_shape(image_shape)
         channels, height, width = self.image_shape
         self.inference = inference
         self.likelihood, per_pixel = likelihood_part(likelihood, self.image_shape)
@@ -154,11 +124,6 @@ class HierarchicalVAE(Model):
             return mlp_stages(self.image_shape, latents, widths, activation=activation, **options)
         return conv_stages(self.image_shape, [tuple(n) for n in latents], widths, **options)
 
-    @property
-    def layers(self) -> int:
-        """L, the number of latent layers."""
-        return len(self.latent_dims)
-
     def prior(self, layer: int, above: Tensor | None = None, count: int = 1) -> DiagonalGaussian:
         """Return p(z_l|z_{l+1}), batch shape `(batch,)`; for the last layer N(0, I).
 
@@ -172,29 +137,8 @@ class HierarchicalVAE(Model):
             return DiagonalGaussian(zeros, zeros)
         return as_gaussian(self.conditionals[layer - 1](above))
 
-    def decode(self, z: Tensor) -> Distribution:
-        """Return p(x|z_1) for codes of the first layer, `(batch, latent)`."""
-        p: Distribution = self.likelihood(self.decoder(z))
-        return p
-
-    def forward(self, x: Tensor, generator: torch.Generator | None = None) -> StackOutput:
-        """Infer every layer once, and decode."""
-        return self.infer(x, 1, generator)
-
-    def infer(
-        self, x: Tensor, samples: int, generator: torch.Generator | None = None
-    ) -> StackOutput:
-        """Draw `samples` stacks of codes for each image; what needs no codes is computed once.
-
-        Returns:
-            A batch of `samples · batch`: all images, then all images again.
-
-        Raises:
-            ValueError: the images do not have the model's shape, or samples < 1.
-        """
-        check_images(x, self.image_shape, self.trunks)
-        if samples < 1:
-            raise ValueError(f"samples = {samples}: inference draws at least one")
+    def _pass(self, x: Tensor, samples: int, generator: torch.Generator | None) -> StackOutput:
+        """Infer and decode; what needs no codes is computed once for all samples."""
         go = self._climb_and_descend if self.inference == "ladder" else self._climb
         q, prior, z = go(x, samples, generator)
         return StackOutput(q, prior, z, self._divergences(q, prior, z), self.decode(z[0]))
@@ -244,16 +188,6 @@ class HierarchicalVAE(Model):
         ]
         return torch.stack(shares, dim=-1)
 
-    def log_weights(self, x: Tensor, k: int, generator: torch.Generator | None = None) -> Tensor:
-        """log w = log p(x|z_1) + Σ_l (log p(z_l|z_{l+1}) − log q(z_l|·)) for k stacks an image.
-
-        Returns:
-            Shape `(batch, k)`, nats per image; what `vae_course.objectives.log_weights` gives.
-
-        Source: Burda et al. (2016), equation 8, with z all layers together.
-        """
-        return self.infer(x, k, generator).log_weights(x)
-
     @torch.no_grad()
     def draw(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, ...]:
         """Draw n stacks of codes from the prior, top first; z_1 comes first in the tuple."""
@@ -280,22 +214,6 @@ class HierarchicalVAE(Model):
         for layer in range(fixed - 1, 0, -1):
             stack.insert(0, self.prior(layer, stack[0]).sample(generator=generator))
         return tuple(stack)
-
-
-def as_gaussian(numbers: Tensor) -> DiagonalGaussian:
-    """Take mean and log-variance, the second as 10 tanh(· / 10), as NVAE's code does.
-
-    Without a bound, the variance of an unused layer that passes codes on falls until KLs overflow.
-    """
-    mean, log_var = full_precision(numbers).chunk(2, dim=-1)
-    return DiagonalGaussian(mean, 10 * (log_var / 10).tanh())
-
-
-def repeated(q: DiagonalGaussian, samples: int) -> DiagonalGaussian:
-    """The same Gaussians `samples` times over: `(batch, …)` => `(samples · batch, …)`."""
-    if samples == 1:
-        return q
-    return DiagonalGaussian(q.mean.repeat(samples, 1), q.log_var.repeat(samples, 1))
 
 
 def _latent_size(layer: int, size: Any) -> int:

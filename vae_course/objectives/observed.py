@@ -1,10 +1,11 @@
 """What is given as images, looked at once by every function that scores images."""
 
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from vae_course.networks import dtype_of
 
 
 def check_kind(model: object, x: Any) -> None:
@@ -65,7 +66,4 @@ def likelihood_of(model: object) -> object:
 
 def _dtype(model: object) -> torch.dtype | None:
     inner = inner_model(model)
-    if not isinstance(inner, torch.nn.Module):
-        return None
-    tensors = chain(inner.parameters(), inner.buffers())
-    return next((tensor.dtype for tensor in tensors if tensor.is_floating_point()), None)
+    return dtype_of(inner) if isinstance(inner, torch.nn.Module) else None
